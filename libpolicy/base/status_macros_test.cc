@@ -17,13 +17,15 @@ absl::StatusOr<std::pair<A, B>> MakePair(A a, B b) {
   return std::pair<A, B>(a, b);
 }
 
-absl::Status ReturnIfError(const absl::Status& status, int& evaluations, bool& went_on) {
+absl::Status ReturnIfError(const absl::Status& status, int& evaluations,
+                           bool& went_on) {
   NP_RETURN_IF_ERROR((++evaluations, status));
   went_on = true;
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<int>> MoveThrough(absl::StatusOr<std::unique_ptr<int>> in) {
+absl::StatusOr<std::unique_ptr<int>> MoveThrough(
+    absl::StatusOr<std::unique_ptr<int>> in) {
   NP_ASSIGN_OR_RETURN(std::unique_ptr<int> value, std::move(in));
   ++*value;
   return value;
@@ -55,13 +57,15 @@ TEST(StatusMacros, ErrorReturnsUnchangedAndEvaluatesOnce) {
 }
 
 TEST(StatusMacros, AssignMovesTheValue) {
-  absl::StatusOr<std::unique_ptr<int>> result = MoveThrough(std::make_unique<int>(41));
+  absl::StatusOr<std::unique_ptr<int>> result =
+      MoveThrough(std::make_unique<int>(41));
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(**result, 42);
 }
 
 TEST(StatusMacros, AssignReturnsTheErrorUnchanged) {
-  const absl::Status error = absl::NotFoundError("open map x: no such file or directory");
+  const absl::Status error =
+      absl::NotFoundError("open map x: no such file or directory");
   EXPECT_EQ(MoveThrough(error).status(), error);
 }
 

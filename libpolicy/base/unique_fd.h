@@ -4,17 +4,19 @@
 //
 //   UniqueFd fd(open(path, O_RDONLY | O_CLOEXEC));
 //   if (!fd.ok()) return errno_to_status(...);
-//   read(fd.get(), ...);                       // closed at the end of the scope
+//   read(fd.get(), ...);                       // closed at the end of the
+//   scope
 //
-// Threads: like an int. Closing keeps errno, so a failed call can be reported after the owner is gone.
+// Threads: like an int. Closing keeps errno, so a failed call can be reported
+// after the owner is gone.
 
 #ifndef LIBPOLICY_BASE_UNIQUE_FD_H_
 #define LIBPOLICY_BASE_UNIQUE_FD_H_
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <utility>
-
-#include <unistd.h>
 
 namespace netpolicy {
 
@@ -43,7 +45,8 @@ class UniqueFd {
   // Gives ownership to the caller.
   [[nodiscard]] int release() { return std::exchange(fd_, -1); }
 
-  // Closes what is owned and takes `fd` instead. close() is not repeated on EINTR: Linux has freed the number by then.
+  // Closes what is owned and takes `fd` instead. close() is not repeated on
+  // EINTR: Linux has freed the number by then.
   void reset(int fd = -1) {
     const int old = std::exchange(fd_, fd);
     if (old < 0) return;

@@ -2,10 +2,10 @@
 
 #include "libpolicy/base/unique_fd.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <utility>
-
-#include <fcntl.h>
 
 #include "gtest/gtest.h"
 
@@ -33,7 +33,8 @@ TEST(UniqueFd, MoveLeavesNothingBehind) {
   UniqueFd first(OpenNull());
   const int raw = first.get();
   UniqueFd second(std::move(first));
-  EXPECT_FALSE(first.ok());  // NOLINT(bugprone-use-after-move): that is the rule.
+  EXPECT_FALSE(
+      first.ok());  // NOLINT(bugprone-use-after-move): that is the rule.
   EXPECT_EQ(second.get(), raw);
   UniqueFd third(OpenNull());
   const int replaced = third.get();
