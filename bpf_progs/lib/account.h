@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+#ifndef NETPOLICY_BPF_PROGS_LIB_ACCOUNT_H_
+#define NETPOLICY_BPF_PROGS_LIB_ACCOUNT_H_
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf_progs/abi/stats.h"
+#include "bpf_progs/lib/loss.h"
+#include "bpf_progs/lib/wire_length.h"
+#include "bpf_progs/maps/policy_maps.h"
+
+// Charges the skb to a row. The adds are atomic although the row is this CPU's
+// own: a program that runs for a process is interrupted by softirqs that charge
+// the same row.
+static __always_inline void np_charge(struct np_counters* counters,
+                                      struct __sk_buff* skb, __u32 direction) {
+  struct np_direction_counters* c = &counters->direction[direction];
+
+  __sync_fetch_and_add(&c->skbs, 1);
+  __sync_fetch_and_add(&c->skb_bytes, skb->len);
+  if (np_may_have_extra(skb)) {
+    __u64 extra = np_wire_extra(skb, direction);
+
+    if (extra) {
+      __sync_fetch_and_add(&c->extra_packets, extra >> 32);
+      __sync_fetch_and_add(&c->extra_bytes, (__s64)(__s32)extra);
+    }
+  }
+}
+
+// The row of a key, made when it is the key's first packet; NP_OVERFLOW_ROW
+// when there is none.
+static __always_inline __u32 np_row_of(const struct np_row_key* key) {
+  struct np_row* found = bpf_map_lookup_elem(&np_rows, key);
+  struct np_row row;
+
+  if (found) return found->row;
+  if (bpf_map_pop_elem(&np_free_rows, &row)) goto full;
+  if (bpf_map_update_elem(&np_rows, key, &row, BPF_NOEXIST)) {
+    bpf_map_push_elem(&np_free_rows, &row, 0);
+    found = bpf_map_lookup_elem(&np_rows, key);  // another CPU was first
+    if (!found) goto full;
+    return found->row;
+  }
+  return row.row;
+
+full:
+  np_count_loss(NP_LOSS_ROWS_FULL);
+  return NP_OVERFLOW_ROW;
+}
+
+static __always_inline void np_count_drop(const struct np_drop_key* key,
+                                          __u64 packets, __u64 bytes) {
+  struct np_drop_counters* counters = bpf_map_lookup_elem(&np_drops, key);
+
+  if (!counters) {
+    struct np_drop_counters zero = {};
+
+    bpf_map_update_elem(&np_drops, key, &zero, BPF_NOEXIST);
+    counters = bpf_map_lookup_elem(&np_drops, key);
+  }
+  if (!counters) {
+    np_count_loss(NP_LOSS_DROPS_FULL);
+    return;
+  }
+  __sync_fetch_and_add(&counters->packets, packets);
+  __sync_fetch_and_add(&counters->bytes, bytes);
+}
+
+#endif  // NETPOLICY_BPF_PROGS_LIB_ACCOUNT_H_

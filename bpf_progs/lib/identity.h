@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+#ifndef NETPOLICY_BPF_PROGS_LIB_IDENTITY_H_
+#define NETPOLICY_BPF_PROGS_LIB_IDENTITY_H_
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf_progs/abi/policy.h"
+#include "bpf_progs/lib/kernel_types.h"
+
+// The owner of the skb's socket when it has no storage: the UID in struct sock,
+// which is in the initial user namespace, unlike what bpf_get_socket_uid()
+// returns (that of the network namespace's owner, so that a container could
+// pass for any UID of the host).
+static __always_inline __u32 np_socket_owner(struct __sk_buff* skb) {
+  struct sk_buff___np* kernel_skb = np_kernel_skb(skb);
+
+  return skb->sk ? BPF_CORE_READ(kernel_skb, sk, sk_uid.val) : NP_UID_NONE;
+}
+
+#endif  // NETPOLICY_BPF_PROGS_LIB_IDENTITY_H_

@@ -1,0 +1,180 @@
+#ifndef NETPOLICY_LIBPOLICY_ENGINE_POLICY_INTERFACE_H_
+#define NETPOLICY_LIBPOLICY_ENGINE_POLICY_INTERFACE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "libpolicy/model/edit.h"
+#include "libpolicy/model/ids.h"
+#include "libpolicy/model/policy.h"
+#include "libpolicy/model/reason.h"
+
+namespace netpolicy {
+
+// The policy in force, with the number it was committed under.
+struct PolicySnapshot {
+  Generation generation{};
+  Policy policy;
+};
+
+enum class Fence : uint8_t {
+  kNone,  // packets that are being judged while Commit() returns may still meet
+          // the old policy
+  kWait,  // when Commit() has returned, no packet is judged by an older policy
+          // (some milliseconds)
+};
+
+enum class CommitMode : uint8_t {
+  kApply,
+  kDryRun,  // work out and check everything, change nothing
+};
+
+struct CommitOptions {
+  // Compare and swap: commit only if this is the generation in force.
+  absl::optional<Generation> expected_generation;
+  Fence fence = Fence::kNone;
+  CommitMode mode = CommitMode::kApply;
+};
+
+struct CommitResult {
+  Generation generation{};  // in force after the call; as before when nothing
+                            // changed or on dry run
+  PolicyDelta delta;        // against the policy before
+  std::string difference;   // DeltaToText() of it
+};
+
+// "Would this UID get through?"
+struct ExplainQuery {
+  Uid uid{};
+  std::string interface;  // a name in the engine's network namespace; empty:
+                          // any but loopback
+  absl::optional<Direction> direction;  // unset: every direction
+};
+
+struct ExplainedReason {
+  int number = 0;
+  std::string name;    // Policy::ReasonName()
+  std::string detail;  // what gave it, e.g. "uid 10007 is not listed in
+                       // allowlist dozable"
+};
+
+struct ExplainedVerdict {
+  Direction direction = Direction::kEgress;
+  std::vector<ExplainedReason> reasons;  // empty: allowed
+};
+
+struct Explanation {
+  Generation generation{};  // the policy that answered
+  ExplainQuery query;
+  std::vector<ExplainedVerdict> verdicts;  // by direction
+};
+
+// Layer-3 packets and bytes as on the wire, and the skbs that carried them (a
+// GSO or GRO super-packet, or a datagram before fragmentation, is one skb).
+struct TrafficCounters {
+  uint64_t packets = 0;
+  uint64_t bytes = 0;
+  uint64_t skbs = 0;
+  uint64_t skb_bytes = 0;
+};
+
+struct StatsRow {
+  Uid uid{};
+  uint32_t tag = 0;
+  uint32_t counter_set = 0;
+  IfIndex ifindex{};
+  TrafficCounters rx;
+  TrafficCounters tx;
+};
+
+struct DropRow {
+  Uid uid{};
+  Direction direction = Direction::kIngress;
+  ReasonSet reasons;
+  std::vector<std::string>
+      reason_names;      // under the policy in force at reading
+  uint64_t packets = 0;  // calls for kSocketCreate
+  uint64_t bytes = 0;
+};
+
+// How often something fell back or was not recorded (bpf_progs/abi/loss.h).
+struct LossCounter {
+  std::string name;  // "slow_path", "rows_full", ...
+  uint64_t count = 0;
+};
+
+// Counters since the tables were made. They only grow.
+struct StatsSnapshot {
+  std::vector<StatsRow> rows;   // by uid, tag, counter set, interface
+  TrafficCounters overflow_rx;  // passed, but no row could be made for it
+  TrafficCounters overflow_tx;
+  std::vector<DropRow> drops;       // by uid, direction, reasons
+  std::vector<LossCounter> losses;  // every kind, also those at 0
+};
+
+struct ProgramStatus {
+  std::string name;
+  uint32_t id = 0;       // kernel's program id
+  uint32_t link_id = 0;  // 0: not attached
+  std::string tag;       // the kernel's hash of the instructions, hexadecimal
+  uint32_t xlated_bytes = 0;
+  uint32_t jited_bytes = 0;
+};
+
+struct MapStatus {
+  std::string name;
+  uint32_t id = 0;
+  uint32_t max_entries = 0;
+  absl::optional<uint32_t> used_entries;  // unset where it has no meaning
+  uint64_t memory_bytes =
+      0;  // as the kernel says in fdinfo; 0: it does not say
+};
+
+struct EngineStatus {
+  Generation generation{};
+  Generation fenced_generation{};
+  uint32_t abi_major = 0;
+  uint32_t abi_minor = 0;
+  std::string cgroup;  // path it was opened with
+  uint64_t cgroup_id = 0;
+  std::string pin_dir;
+  std::vector<ProgramStatus> programs;
+  std::vector<MapStatus> maps;
+  std::vector<LossCounter> losses;
+};
+
+// What can be asked of a network policy, in this process (Engine) or of a
+// running netd (netd/service Client). All calls are thread-safe and block.
+// Values returned are the caller's own.
+class PolicyInterface {
+ public:
+  virtual ~PolicyInterface() = default;
+
+  // The policy in force, read back from the kernel's tables.
+  virtual absl::StatusOr<PolicySnapshot> GetPolicy() = 0;
+
+  // Makes the changes take effect together, or none of them. A transaction that
+  // changes nothing is OK and keeps the generation. Errors, all of which change
+  // nothing: kInvalidArgument and kNotFound as at each Change, kAborted when
+  // options.expected_generation is not in force, kResourceExhausted when the
+  // tables are too small, kPermissionDenied, kUnavailable when another process
+  // holds the commit lock too long.
+  virtual absl::StatusOr<CommitResult> Commit(const Transaction& transaction,
+                                              const CommitOptions& options) = 0;
+
+  // The verdict of the very code that the programs run, over the tables they
+  // read. Errors: kInvalidArgument for a UID that is none; kNotFound for an
+  // unknown interface.
+  virtual absl::StatusOr<Explanation> Explain(const ExplainQuery& query) = 0;
+
+  virtual absl::StatusOr<StatsSnapshot> Stats() = 0;
+
+  virtual absl::StatusOr<EngineStatus> Status() = 0;
+};
+
+}  // namespace netpolicy
+
+#endif  // NETPOLICY_LIBPOLICY_ENGINE_POLICY_INTERFACE_H_

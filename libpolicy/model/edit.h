@@ -1,0 +1,141 @@
+#ifndef NETPOLICY_LIBPOLICY_MODEL_EDIT_H_
+#define NETPOLICY_LIBPOLICY_MODEL_EDIT_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/optional.h"
+#include "absl/types/variant.h"
+#include "libpolicy/model/ids.h"
+#include "libpolicy/model/policy.h"
+
+// Changes to a policy. A Transaction is a list of changes that take effect
+// together or not at all.
+//
+//   Transaction transaction = {SetChainEnabled{"dozable", Switch::kOn},
+//                              SetUidRule{Uid{10007}, Action::kDeny}};
+//   engine.Commit(transaction, {});
+
+namespace netpolicy {
+
+// Everything becomes as in `policy`.
+struct ReplacePolicy {
+  Policy policy;
+};
+struct SetDefaultRule {
+  Action rule;
+};
+struct SetDefaultInternet {
+  Permission internet;
+};
+// Makes a user-defined chain, or redefines the sense of one. A new chain has no
+// members and is off. Errors: kInvalidArgument for a bad name or one of
+// Android's chains with another sense; kResourceExhausted when there are
+// NP_USER_CHAINS already.
+struct DefineChain {
+  std::string name;
+  ChainSense sense;
+};
+// Removes a user-defined chain and its members. Errors: kNotFound;
+// kInvalidArgument for Android's.
+struct RemoveChain {
+  std::string name;
+};
+// Android: setChildChain(). Errors: kNotFound.
+struct SetChainEnabled {
+  std::string name;
+  Switch enabled;
+};
+// The chain lists exactly `uids`. Android: replaceUidChain(). Errors:
+// kNotFound.
+struct ReplaceChain {
+  std::string name;
+  std::vector<Uid> uids;
+};
+// kOn: the UID is listed. Android: setUidRule() with the rule that is not the
+// chain's default. Errors: kNotFound.
+struct SetChainMember {
+  std::string name;
+  Uid uid;
+  Switch listed;
+};
+// Unset: the default rule holds again.
+struct SetUidRule {
+  Uid uid;
+  absl::optional<Action> rule;
+};
+// Unset: the default permission holds again.
+struct SetInternet {
+  Uid uid;
+  absl::optional<Permission> internet;
+};
+// The policy no longer mentions the UID: no rule, no permission of its own, in
+// no chain.
+struct ClearUid {
+  Uid uid;
+};
+
+using Change =
+    absl::variant<ReplacePolicy, SetDefaultRule, SetDefaultInternet,
+                  DefineChain, RemoveChain, SetChainEnabled, ReplaceChain,
+                  SetChainMember, SetUidRule, SetInternet, ClearUid>;
+using Transaction = std::vector<Change>;
+
+// The difference that a transaction makes. Holds the new value of everything
+// that changed.
+struct PolicyDelta {
+  absl::optional<PolicyDefaults> defaults;    // unset: as before
+  absl::optional<std::vector<Chain>> chains;  // all of them; unset: as before
+  std::map<Uid, UidPolicy>
+      uids;  // only those that changed; empty(): no longer mentioned
+
+  bool empty() const {
+    return !defaults.has_value() && !chains.has_value() && uids.empty();
+  }
+};
+
+// Works out transactions over a base policy without copying it: cost is that of
+// the change, not of the policy (except where a change touches every UID, as
+// ReplaceChain and ReplacePolicy do).
+//
+// The base must outlive the edit and not change meanwhile. Not thread-safe.
+class PolicyEdit {
+ public:
+  explicit PolicyEdit(const Policy& base) : base_(base) {}
+
+  // Applies one change after those before it. On error the edit is as it was
+  // before the call. Errors: as said at each change; kInvalidArgument for a UID
+  // that is no UID.
+  absl::Status Apply(const Change& change);
+
+  // The net difference to the base so far: what was changed and changed back
+  // isn't in it.
+  PolicyDelta Delta() const;
+
+  // Applies a delta made over `policy` to it.
+  static void ApplyDelta(const PolicyDelta& delta, Policy& policy);
+
+ private:
+  // To be laid out by the implementation.
+  const Policy& base_;
+  absl::optional<PolicyDefaults> defaults_;
+  absl::optional<std::vector<Chain>> chains_;
+  std::map<Uid, UidPolicy> uids_;
+};
+
+// The difference between two policies, as a PolicyEdit with ReplacePolicy would
+// give it.
+PolicyDelta Diff(const Policy& from, const Policy& to);
+
+// A delta for people, one line a change with '+', '-' or '~' before it, e.g.
+//   ~ chain dozable: off -> on
+//   + chain dozable lists uid 10007
+//   ~ uid 10009: rule allow -> deny
+// Empty when nothing changes.
+std::string DeltaToText(const Policy& base, const PolicyDelta& delta);
+
+}  // namespace netpolicy
+
+#endif  // NETPOLICY_LIBPOLICY_MODEL_EDIT_H_
