@@ -23,6 +23,11 @@
 // Linux 5.12). Set by libpolicy before loading, from a probe.
 const volatile bool np_storage_at_create = false;
 
+// Load-time constants that turn the optimisations off, for tests that no
+// verdict depends on them and for measuring what they bring.
+const volatile bool np_use_verdict_cache = true;
+const volatile bool np_use_socket_storage = true;
+
 // A packet whose socket has no verdict of this policy and interface in its
 // storage.
 static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
@@ -37,7 +42,7 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
   __u32 row;
 
   np_count_loss(NP_LOSS_SLOW_PATH);
-  if (sk) {
+  if (sk && np_use_socket_storage) {
     storage = bpf_sk_storage_get(&np_socket, sk, NULL, 0);
     if (!storage) {
       struct np_socket fresh = {.uid = np_socket_owner(skb)};
@@ -46,9 +51,8 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
                                    BPF_SK_STORAGE_GET_F_CREATE);
       if (!storage) np_count_loss(NP_LOSS_SOCKET_STORAGE);
     }
-  } else {
-    np_count_loss(NP_LOSS_NO_SOCKET);
   }
+  if (!sk) np_count_loss(NP_LOSS_NO_SOCKET);
   row_key.uid = storage ? storage->uid : np_socket_owner(skb);
   row_key.tag = storage ? storage->tag : 0;
   row_key.ifindex = ifindex;
@@ -86,7 +90,7 @@ static __always_inline int np_filter(struct __sk_buff* skb, __u32 direction) {
   __u64 active = np_read_active();
   struct bpf_sock* sk = skb->sk;
 
-  if (sk) {
+  if (sk && np_use_socket_storage && np_use_verdict_cache) {
     const struct np_socket* storage =
         bpf_sk_storage_get(&np_socket, sk, NULL, 0);
 
