@@ -27,7 +27,7 @@ struct np_control {
   __u16 abi_major;  // NP_ABI_MAJOR of the creator
   __u16 abi_minor;  // NP_ABI_MINOR of the creator
   __u64 active;     // policy in force: its generation, from 1, and its slot, in
-                 // one word (np_active()), so that one store publishes it
+                    // one word (np_active()), so that one store publishes it
   __u64 fenced_generation;  // no packet is judged by a policy older than this
                             // one any more; 0: none
   __u64 ready;  // 1 when set-up was complete; 0: creator died half-way, nothing

@@ -20,8 +20,7 @@
 #define NP_LOSS_DROPS_FULL 4 /* refusals that np_drops had no room for */
 #define NP_LOSS_UNPARSABLE \
   5 /* headers not understood: extra packets unknown, counted as 0 */
-#define NP_LOSS_TABLES 6 /* a table that must exist was not readable: refused \
-                          */
+#define NP_LOSS_TABLES 6 /* an own table could not be read: refused */
 #define NP_LOSSES 7
 
 #endif  // NETPOLICY_BPF_PROGS_ABI_LOSS_H_
