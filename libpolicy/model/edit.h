@@ -20,39 +20,59 @@
 
 namespace netpolicy {
 
-// Everything becomes as in `policy`.
+// Everything becomes as in `policy`, except for the numbers of user-defined
+// chains: a chain that exists under the same name keeps the number it has, so
+// that counted refusals keep their meaning; another one gets the number it has
+// in `policy` if that is free, else the lowest free one.
 struct ReplacePolicy {
   Policy policy;
+
+  friend bool operator==(const ReplacePolicy&, const ReplacePolicy&) = default;
 };
 struct SetDefaultRule {
   Action rule;
+
+  friend bool operator==(const SetDefaultRule&,
+                         const SetDefaultRule&) = default;
 };
 struct SetDefaultInternet {
   Permission internet;
+
+  friend bool operator==(const SetDefaultInternet&,
+                         const SetDefaultInternet&) = default;
 };
 // Makes a user-defined chain, or redefines the sense of one. A new chain has no
-// members and is off. Errors: kInvalidArgument for a bad name or one of
-// Android's chains with another sense; kResourceExhausted when there are
-// NP_USER_CHAINS already.
+// members, is off and gets the lowest free number. Errors: kInvalidArgument for
+// a bad name or one of Android's chains with another sense; kResourceExhausted
+// when there are NP_USER_CHAINS already.
 struct DefineChain {
   std::string name;
   ChainSense sense;
+
+  friend bool operator==(const DefineChain&, const DefineChain&) = default;
 };
 // Removes a user-defined chain and its members. Errors: kNotFound;
 // kInvalidArgument for Android's.
 struct RemoveChain {
   std::string name;
+
+  friend bool operator==(const RemoveChain&, const RemoveChain&) = default;
 };
 // Android: setChildChain(). Errors: kNotFound.
 struct SetChainEnabled {
   std::string name;
   Switch enabled;
+
+  friend bool operator==(const SetChainEnabled&,
+                         const SetChainEnabled&) = default;
 };
 // The chain lists exactly `uids`. Android: replaceUidChain(). Errors:
 // kNotFound.
 struct ReplaceChain {
   std::string name;
   std::vector<Uid> uids;
+
+  friend bool operator==(const ReplaceChain&, const ReplaceChain&) = default;
 };
 // kOn: the UID is listed. Android: setUidRule() with the rule that is not the
 // chain's default. Errors: kNotFound.
@@ -60,21 +80,30 @@ struct SetChainMember {
   std::string name;
   Uid uid;
   Switch listed;
+
+  friend bool operator==(const SetChainMember&,
+                         const SetChainMember&) = default;
 };
 // Unset: the default rule holds again.
 struct SetUidRule {
   Uid uid;
   absl::optional<Action> rule;
+
+  friend bool operator==(const SetUidRule&, const SetUidRule&) = default;
 };
 // Unset: the default permission holds again.
 struct SetInternet {
   Uid uid;
   absl::optional<Permission> internet;
+
+  friend bool operator==(const SetInternet&, const SetInternet&) = default;
 };
 // The policy no longer mentions the UID: no rule, no permission of its own, in
 // no chain.
 struct ClearUid {
   Uid uid;
+
+  friend bool operator==(const ClearUid&, const ClearUid&) = default;
 };
 
 using Change =
@@ -90,6 +119,8 @@ struct PolicyDelta {
   absl::optional<std::vector<Chain>> chains;  // all of them; unset: as before
   std::map<Uid, UidPolicy>
       uids;  // only those that changed; empty(): no longer mentioned
+
+  friend bool operator==(const PolicyDelta&, const PolicyDelta&) = default;
 
   bool empty() const {
     return !defaults.has_value() && !chains.has_value() && uids.empty();
@@ -114,26 +145,41 @@ class PolicyEdit {
   // isn't in it.
   PolicyDelta Delta() const;
 
-  // Applies a delta made over `policy` to it.
+  // Applies a delta made over `policy` to it. Trusts the delta: this is also
+  // how code that has checked everything itself builds a policy, from Policy().
   static void ApplyDelta(const PolicyDelta& delta, Policy& policy);
 
  private:
-  // To be laid out by the implementation.
+  struct Applier;
+
+  const PolicyDefaults& defaults() const;
+  const std::vector<Chain>& chains() const;
+  UidPolicy Find(Uid uid) const;
+
+  // For writing: a copy of the base's on first use.
+  PolicyDefaults& MutableDefaults();
+  std::vector<Chain>& MutableChains();
+  void Set(Uid uid, const UidPolicy& policy);
+
+  // The UIDs listed in the chain of that number, ascending.
+  std::vector<Uid> ChainMembers(int number) const;
+
   const Policy& base_;
   absl::optional<PolicyDefaults> defaults_;
   absl::optional<std::vector<Chain>> chains_;
-  std::map<Uid, UidPolicy> uids_;
+  std::map<Uid, UidPolicy> uids_;  // only those that differ from the base
 };
 
 // The difference between two policies, as a PolicyEdit with ReplacePolicy would
-// give it.
+// give it: applied to `from` it gives `to`, but for the numbers of chains.
 PolicyDelta Diff(const Policy& from, const Policy& to);
 
 // A delta for people, one line a change with '+', '-' or '~' before it, e.g.
 //   ~ chain dozable: off -> on
 //   + chain dozable lists uid 10007
 //   ~ uid 10009: rule allow -> deny
-// Empty when nothing changes.
+// A run of UIDs with the same change is one line. A removed chain's members
+// aren't named. Empty when nothing changes.
 std::string DeltaToText(const Policy& base, const PolicyDelta& delta);
 
 }  // namespace netpolicy

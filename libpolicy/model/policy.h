@@ -1,11 +1,13 @@
 #ifndef NETPOLICY_LIBPOLICY_MODEL_POLICY_H_
 #define NETPOLICY_LIBPOLICY_MODEL_POLICY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
@@ -40,6 +42,16 @@ struct Chain {
            a.enabled == b.enabled;
   }
 };
+
+inline constexpr size_t kMaxChainNameLength = 31;
+
+// Whether `number` is that of one of Android's chains.
+bool IsAndroidChain(int number);
+
+// Whether a policy may give this name to a chain of its own: [a-z][a-z0-9_]
+// {0,30}, and not the name of a reason (reason.h), so that names of reasons
+// stay unambiguous. Errors: kInvalidArgument.
+absl::Status CheckUserChainName(absl::string_view name);
 
 // What a policy says of one UID. Default-constructed: nothing, as of a UID it
 // doesn't mention.
