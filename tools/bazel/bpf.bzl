@@ -82,9 +82,9 @@ def bpf_object(name, src, hdrs = [], deps = [], copts = [], **kwargs):
         name = name + "_skel",
         srcs = [":%s_o" % name],
         outs = [name + ".skel.h"],
-        # A system header: its warnings are not ours.
-        cmd = ("(echo '#pragma GCC system_header'; " +
-               "bpftool gen skeleton $< name %s_bpf) > $@" % name),
+        # A system header: its warnings are not ours. C++ knows bool only, not _Bool.
+        cmd = ("set -o pipefail; (echo '#pragma GCC system_header'; " +
+               "bpftool gen skeleton $< name %s_bpf) | sed 's/\\b_Bool\\b/bool/' > $@" % name),
         message = "Generating BPF skeleton",
         testonly = kwargs.get("testonly", False),
         visibility = ["//visibility:private"],

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -36,18 +37,21 @@ const uint8_t* volatile current_data = nullptr;
 volatile size_t current_size = 0;
 char crash_path[4096];
 
+// Nothing can be done about a short write here.
+void Write(int fd, const void* data, size_t size) {
+  if (write(fd, data, size) < 0) return;
+}
+
 void OnCrash(int signal) {
   const int fd =
       open(crash_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd >= 0) {
-    ssize_t written = write(fd, current_data, current_size);
+    Write(fd, current_data, current_size);
     close(fd);
     constexpr std::string_view kNote = "fuzz: the input is in ";
-    written = write(STDERR_FILENO, kNote.data(), kNote.size());
-    written = write(STDERR_FILENO, crash_path,
-                    std::char_traits<char>::length(crash_path));
-    written = write(STDERR_FILENO, "\n", 1);
-    static_cast<void>(written);
+    Write(STDERR_FILENO, kNote.data(), kNote.size());
+    Write(STDERR_FILENO, crash_path, strlen(crash_path));
+    Write(STDERR_FILENO, "\n", 1);
   }
   // The handler was installed with SA_RESETHAND: this one is the default
   // action.
