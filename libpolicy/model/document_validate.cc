@@ -1,0 +1,275 @@
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "bpf_progs/abi/reason.h"
+#include "libpolicy/base/status_macros.h"
+#include "libpolicy/model/document.h"
+#include "libpolicy/model/edit.h"
+#include "libpolicy/model/faults.h"
+#include "libpolicy/model/text.h"
+
+namespace netpolicy {
+namespace {
+
+constexpr uint32_t kVersion = 1;
+
+// A range of the document and where it stands.
+struct Listed {
+  UidRange range;
+  std::string path;
+};
+
+uint64_t Size(const UidRange& range) {
+  return uint64_t{ToInt(range.last)} - ToInt(range.first) + 1;
+}
+
+// Collects the policy and the faults at once; the policy counts only without
+// faults.
+class Validator {
+ public:
+  Validator(const PolicyDocument& document, const PolicyLimits& limits)
+      : document_(document), limits_(limits) {}
+
+  absl::StatusOr<Policy> Run() {
+    if (!document_.has_version()) {
+      Fault("version", "is missing");
+    } else if (document_.version() != kVersion) {
+      Fault("version", absl::StrCat(document_.version(), " is not known, only ",
+                                    kVersion));
+    }
+    ValidateDefaults();
+    ValidateChains();
+    ValidateUids();
+    if (listed_ > limits_.listed_uids) {
+      Fault("policy", absl::StrCat("lists ", listed_, " uids, at most ",
+                                   limits_.listed_uids, " allowed"));
+    }
+    NP_RETURN_IF_ERROR(faults_.status());
+    for (const Member& member : members_) {
+      for (uint64_t i = 0; i < Size(member.range); ++i) {
+        const Uid uid{ToInt(member.range.first) + static_cast<uint32_t>(i)};
+        UidPolicy& policy = delta_.uids[uid];
+        policy.chains |= member.policy.chains;
+        if (member.policy.rule.has_value()) policy.rule = member.policy.rule;
+        if (member.policy.internet.has_value()) {
+          policy.internet = member.policy.internet;
+        }
+      }
+    }
+    Policy policy;
+    PolicyEdit::ApplyDelta(delta_, policy);
+    return policy;
+  }
+
+ private:
+  // What a list says of a range. Expanded only when all is well, so that a bad
+  // document costs no more than its own size.
+  struct Member {
+    UidRange range;
+    UidPolicy policy;
+  };
+
+  void Fault(absl::string_view path, absl::string_view cause) {
+    faults_.Add(absl::StrCat(path, ": ", cause));
+  }
+
+  absl::optional<Action> ValidateRule(absl::string_view path,
+                                      proto::Action action) {
+    if (action == proto::ACTION_ALLOW) return Action::kAllow;
+    if (action == proto::ACTION_DENY) return Action::kDeny;
+    Fault(path, absl::StrCat("unknown value ", static_cast<int>(action)));
+    return absl::nullopt;
+  }
+
+  void ValidateDefaults() {
+    PolicyDefaults defaults;
+    if (document_.defaults().has_rule()) {
+      defaults.rule = ValidateRule("defaults.rule", document_.defaults().rule())
+                          .value_or(defaults.rule);
+    }
+    if (document_.defaults().has_internet()) {
+      defaults.internet = document_.defaults().internet()
+                              ? Permission::kGranted
+                              : Permission::kRevoked;
+    }
+    delta_.defaults = defaults;
+  }
+
+  void ValidateChains() {
+    const Policy fixed;
+    std::vector<Chain> chains(fixed.chains().begin(), fixed.chains().end());
+    std::map<std::string, std::string> seen;  // name, path
+    int number = NP_REASON_USER_CHAIN_0;
+    for (int i = 0; i < document_.chains_size(); ++i) {
+      const proto::DocumentChain& entry = document_.chains(i);
+      const std::string path = absl::StrCat("chains[", i, "]");
+      const Switch enabled = entry.enabled() ? Switch::kOn : Switch::kOff;
+      uint64_t bit = 0;
+      const Chain* android = fixed.FindChain(entry.name());
+      const bool named = ValidateName(path, entry, android);
+      if (named && !seen.emplace(entry.name(), path).second) {
+        Fault(path + ".name", absl::StrCat("chain ", entry.name(),
+                                           " is already ", seen[entry.name()]));
+      } else if (android != nullptr) {
+        ValidateAndroidType(path, entry, *android);
+        chains[static_cast<size_t>(android - fixed.chains().data())].enabled =
+            enabled;
+        bit = NP_REASON_BIT(android->number);
+      } else {
+        const ChainSense sense = ValidateType(path, entry);
+        if (named && number == NP_REASONS) {
+          Fault(path, absl::StrCat("too many chains, at most ", NP_USER_CHAINS,
+                                   " that are not Android's"));
+        } else if (named) {
+          bit = NP_REASON_BIT(number);
+          chains.push_back({number++, entry.name(), sense, enabled});
+        }
+      }
+      std::vector<Listed> ranges;
+      for (int j = 0; j < entry.uids_size(); ++j) {
+        const std::string range_path = absl::StrCat(path, ".uids[", j, "]");
+        if (ValidateRange(range_path, entry.uids(j), ranges)) {
+          members_.push_back({ranges.back().range, {bit, {}, {}}});
+        }
+      }
+      ValidateDisjoint(ranges);
+    }
+    delta_.chains = std::move(chains);
+  }
+
+  bool ValidateName(const std::string& path, const proto::DocumentChain& entry,
+                    const Chain* android) {
+    if (!entry.has_name()) {
+      Fault(path + ".name", "is missing");
+      return false;
+    }
+    if (android != nullptr) return true;
+    const absl::Status status = CheckUserChainName(entry.name());
+    if (!status.ok()) Fault(path + ".name", status.message());
+    return status.ok();
+  }
+
+  void ValidateAndroidType(const std::string& path,
+                           const proto::DocumentChain& entry,
+                           const Chain& android) {
+    if (!entry.has_type()) return;
+    const proto::ChainSense expected = android.sense == ChainSense::kAllowlist
+                                           ? proto::CHAIN_SENSE_ALLOWLIST
+                                           : proto::CHAIN_SENSE_DENYLIST;
+    if (entry.type() != expected) {
+      Fault(path + ".type",
+            absl::StrCat("chain ", android.name, " is Android's ",
+                         ChainSenseName(android.sense)));
+    }
+  }
+
+  ChainSense ValidateType(const std::string& path,
+                          const proto::DocumentChain& entry) {
+    if (!entry.has_type()) {
+      Fault(path + ".type", "is missing; only Android's chains have one");
+    } else if (entry.type() == proto::CHAIN_SENSE_ALLOWLIST) {
+      return ChainSense::kAllowlist;
+    } else if (entry.type() != proto::CHAIN_SENSE_DENYLIST) {
+      Fault(path + ".type",
+            absl::StrCat("unknown value ", static_cast<int>(entry.type())));
+    }
+    return ChainSense::kDenylist;
+  }
+
+  // Adds a range that makes sense by itself to `ranges`.
+  bool ValidateRange(const std::string& path,
+                     const proto::DocumentUidRange& entry,
+                     std::vector<Listed>& ranges) {
+    const UidRange range{Uid{entry.first()}, Uid{entry.last()}};
+    const std::string name = UidRangeName(range);
+    if (range.first > kMaxUid || range.last > kMaxUid) {
+      Fault(path,
+            absl::StrCat(name, ": ", ToInt(kMaxUid) + 1, " is not a uid"));
+      return false;
+    }
+    if (range.first > range.last) {
+      Fault(path, absl::StrCat(name, ": the first uid is above the last"));
+      return false;
+    }
+    if (Size(range) > limits_.range_uids) {
+      Fault(path, absl::StrCat(name, ": ", Size(range), " uids, at most ",
+                               limits_.range_uids, " allowed in a range"));
+      return false;
+    }
+    listed_ += Size(range);
+    ranges.push_back({range, path});
+    return true;
+  }
+
+  // Says of each range whether one before it in the list has a UID of it.
+  void ValidateDisjoint(std::vector<Listed>& ranges) {
+    std::vector<size_t> order(ranges.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+      return std::make_pair(ranges[a].range.first, a) <
+             std::make_pair(ranges[b].range.first, b);
+    });
+    std::vector<std::pair<size_t, std::string>> found;
+    for (size_t i = 1, widest = 0; i < order.size(); ++i) {
+      const Listed& reaching = ranges[order[widest]];
+      const Listed& next = ranges[order[i]];
+      if (next.range.first <= reaching.range.last) {
+        const size_t later = std::max(order[widest], order[i]);
+        const size_t earlier = std::min(order[widest], order[i]);
+        found.emplace_back(
+            later, absl::StrCat("uid ", ToInt(next.range.first),
+                                " is already in ", ranges[earlier].path));
+      }
+      if (next.range.last > reaching.range.last) widest = i;
+    }
+    std::sort(found.begin(), found.end());
+    for (const auto& [index, cause] : found) Fault(ranges[index].path, cause);
+  }
+
+  void ValidateUids() {
+    std::vector<Listed> ranges;
+    for (int i = 0; i < document_.uids_size(); ++i) {
+      const proto::DocumentUid& entry = document_.uids(i);
+      const std::string path = absl::StrCat("uids[", i, "]");
+      UidPolicy policy;
+      if (entry.has_rule()) {
+        policy.rule = ValidateRule(path + ".rule", entry.rule());
+      }
+      if (entry.has_internet()) {
+        policy.internet =
+            entry.internet() ? Permission::kGranted : Permission::kRevoked;
+      }
+      if (!entry.has_rule() && !entry.has_internet()) {
+        Fault(path, "has neither rule nor internet");
+      }
+      if (!entry.has_uid()) {
+        Fault(path + ".uid", "is missing");
+      } else if (ValidateRange(path + ".uid", entry.uid(), ranges)) {
+        members_.push_back({ranges.back().range, policy});
+      }
+    }
+    ValidateDisjoint(ranges);
+  }
+
+  const PolicyDocument& document_;
+  const PolicyLimits limits_;
+  Faults faults_;
+  PolicyDelta delta_;
+  std::vector<Member> members_;
+  uint64_t listed_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<Policy> Validate(const PolicyDocument& document,
+                                const PolicyLimits& limits) {
+  return Validator(document, limits).Run();
+}
+
+}  // namespace netpolicy
