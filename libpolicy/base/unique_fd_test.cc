@@ -33,8 +33,8 @@ TEST(UniqueFd, MoveLeavesNothingBehind) {
   UniqueFd first(OpenNull());
   const int raw = first.get();
   UniqueFd second(std::move(first));
-  EXPECT_FALSE(
-      first.ok());  // NOLINT(bugprone-use-after-move): that is the rule.
+  // That is the rule: NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-*)
+  EXPECT_FALSE(first.ok());
   EXPECT_EQ(second.get(), raw);
   UniqueFd third(OpenNull());
   const int replaced = third.get();

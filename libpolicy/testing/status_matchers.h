@@ -95,9 +95,8 @@ class IsOkAndHoldsImpl : public ::testing::MatcherInterface<StatusOrType> {
       std::remove_reference_t<StatusOrType>>::value_type;
 
   template <typename InnerMatcher>
-  explicit IsOkAndHoldsImpl(InnerMatcher&& inner)
-      : inner_(::testing::SafeMatcherCast<const Value&>(
-            std::forward<InnerMatcher>(inner))) {}
+  explicit IsOkAndHoldsImpl(const InnerMatcher& inner)
+      : inner_(::testing::SafeMatcherCast<const Value&>(inner)) {}
 
   bool MatchAndExplain(
       StatusOrType actual,
@@ -127,8 +126,9 @@ class IsOkAndHoldsMatcher {
   explicit IsOkAndHoldsMatcher(InnerMatcher inner) : inner_(std::move(inner)) {}
 
   template <typename StatusOrType>
-  operator ::testing::Matcher<StatusOrType>()
-      const {  // NOLINT: implicit, as GoogleMock's polymorphic matchers are.
+  // Implicit, as GoogleMock's polymorphic matchers are.
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator ::testing::Matcher<StatusOrType>() const {
     return ::testing::Matcher<StatusOrType>(
         new IsOkAndHoldsImpl<const StatusOrType&>(inner_));
   }
