@@ -29,12 +29,21 @@ struct np_control {
   __u64 active;     // policy in force: its generation, from 1, and its slot, in
                     // one word (np_active()), so that one store publishes it
   __u64 fenced_generation;  // no packet is judged by a policy older than this
-                            // one any more; 0: none
+                            // one any more; 0: not even removed entries of
+                            // np_uid_index are out of use
   __u64 ready;  // 1 when set-up was complete; 0: creator died half-way, nothing
                 // is enforced
+  // Programs read none of what follows.
+  __u64 sequence;  // steps on before anybody changes any policy table; odd
+                   // while the entry of the slot in force that the next three
+                   // words name is being changed in place
+  __u64 change_position;  // position in the slot in force
+  __u64 change_rules;     // struct np_uid_policy.rules to be
+  __u32 change_uid;       // struct np_uid_policy.uid to be
+  __u32 change_stated;    // struct np_uid_policy.stated to be
 };
 
-NP_ASSERT_SIZE(struct np_control, 4 + 2 + 2 + 8 + 8 + 8);
+NP_ASSERT_SIZE(struct np_control, 4 + 2 + 2 + 8 + 8 + 8 + 8 + 8 + 8 + 4 + 4);
 
 static inline __u64 np_active(__u64 generation, __u32 slot) {
   return generation << 1 | slot;

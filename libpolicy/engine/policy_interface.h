@@ -34,7 +34,7 @@ enum class CommitMode : uint8_t {
 
 struct CommitOptions {
   // Compare and swap: commit only if this is the generation in force.
-  absl::optional<Generation> expected_generation;
+  absl::optional<Generation> expected_generation = absl::nullopt;
   Fence fence = Fence::kNone;
   CommitMode mode = CommitMode::kApply;
 };

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "libpolicy/engine/engine.h"
+
+#include <net/if.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "bpf_progs/lib/decision.h"
+#include "libpolicy/base/status_macros.h"
+#include "libpolicy/engine/engine_impl.h"
+#include "libpolicy/engine/snapshot.h"
+#include "libpolicy/engine/stats.h"
+#include "libpolicy/kernel/errno_status.h"
+#include "libpolicy/kernel/link.h"
+
+namespace netpolicy {
+namespace {
+
+// Reads that go wrong because somebody commits, before the lock is taken.
+constexpr int kAttempts = 100;
+
+// What the programs would find out about a packet, or a socket call.
+absl::StatusOr<uint32_t> FactsOf(const std::string& interface) {
+  if (interface.empty()) return 0;
+  const unsigned int ifindex = if_nametoindex(interface.c_str());
+  if (ifindex == 0) {
+    return absl::NotFoundError(
+        absl::StrCat("explain: no interface ", interface));
+  }
+  return ifindex == NP_LOOPBACK_IFINDEX ? NP_FACT_LOOPBACK : 0;
+}
+
+uint32_t FactsOf(uint32_t packet_facts, Direction direction) {
+  // There is no interface yet when a socket is created.
+  return direction == Direction::kSocketCreate ? NP_FACT_SOCKET_CREATE
+                                               : packet_facts;
+}
+
+absl::StatusOr<uint32_t> CountEntries(const RawMap& map) {
+  uint32_t count = 0;
+  NP_RETURN_IF_ERROR(map.ForEach(
+      map.info().max_entries, [&count](const void*, const void*) { ++count; }));
+  return count;
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Engine::~Engine() = default;
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
+    const EngineOptions& options) {
+  NP_ASSIGN_OR_RETURN(Installation installation, Install(options));
+  NP_ASSIGN_OR_RETURN(auto writer, MakeKernelTableWriter(*installation.tables));
+  return std::unique_ptr<Engine>(new Engine(std::make_unique<Impl>(
+      options, std::move(installation), std::move(writer))));
+}
+
+absl::Status Engine::Detach(const std::string& pin_dir,
+                            absl::Duration lock_timeout) {
+  return Uninstall(pin_dir, lock_timeout);
+}
+
+const OpenReport& Engine::open_report() const {
+  return impl_->installation.report;
+}
+
+absl::StatusOr<DirectoryLock> Engine::Impl::Lock(DirectoryLock::Kind kind) {
+  return DirectoryLock::Acquire(installation.pin_dir.get(), options.pin_dir,
+                                kind, options.lock_timeout);
+}
+
+absl::Status Engine::Impl::Read(absl::string_view operation,
+                                absl::FunctionRef<void(uint64_t active)> read) {
+  const np_control& control = tables().control_entry();
+  NP_RETURN_IF_ERROR(CheckReady(control, operation));
+  if (ReadStable(control, kAttempts, read)) return absl::OkStatus();
+  const absl::MutexLock mutex_lock(&mutex);
+  NP_ASSIGN_OR_RETURN(const DirectoryLock lock,
+                      Lock(DirectoryLock::Kind::kExclusive));
+  // Nobody commits now, but somebody may have died over it.
+  committer.CompleteInterrupted();
+  read(LoadAcquire(control.active));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PolicySnapshot> Engine::GetPolicy() {
+  const Tables& tables = impl_->tables();
+  TableCopy copy;
+  NP_RETURN_IF_ERROR(impl_->Read("read policy", [&](uint64_t active) {
+    CopyConfig(tables, active, copy);
+    CopyUids(tables, active, copy);
+  }));
+  NP_ASSIGN_OR_RETURN(Policy policy, DecompileCopy(copy));
+  return PolicySnapshot{.generation = copy.generation,
+                        .policy = std::move(policy)};
+}
+
+absl::StatusOr<CommitResult> Engine::Commit(const Transaction& transaction,
+                                            const CommitOptions& options) {
+  const absl::MutexLock mutex_lock(&impl_->mutex);
+  NP_ASSIGN_OR_RETURN(const DirectoryLock lock,
+                      impl_->Lock(DirectoryLock::Kind::kExclusive));
+  return impl_->committer.Commit(transaction, options);
+}
+
+absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
+  if (ToInt(query.uid) > ToInt(kMaxUid)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("explain: ", ToInt(query.uid), " is no uid"));
+  }
+  NP_ASSIGN_OR_RETURN(const uint32_t packet_facts, FactsOf(query.interface));
+  const Tables& tables = impl_->tables();
+  TableCopy copy;
+  absl::Status index_status;
+  np_uid_policy entry;
+  NP_RETURN_IF_ERROR(impl_->Read("explain", [&](uint64_t active) {
+    CopyConfig(tables, active, copy);
+    entry = {};
+    copy.uids.clear();
+    // As np_judge() in bpf_progs/lib/policy.h.
+    const auto position = tables.uid_index.Lookup({.uid = ToInt(query.uid)});
+    index_status = position.status();
+    if (position.ok() && position->has_value() &&
+        (*position)->position < tables.slot_size()) {
+      entry = CopyWords(
+          tables.entry(np_active_slot(active), (*position)->position));
+      copy.uids.push_back(entry);
+    }
+  }));
+  NP_RETURN_IF_ERROR(index_status);
+  NP_ASSIGN_OR_RETURN(const Policy policy, DecompileCopy(copy));
+
+  Explanation explanation;
+  explanation.generation = copy.generation;
+  explanation.query = query;
+  for (Direction direction :
+       {Direction::kIngress, Direction::kEgress, Direction::kSocketCreate}) {
+    if (query.direction.has_value() && *query.direction != direction) continue;
+    ExplainedVerdict verdict;
+    verdict.direction = direction;
+    const ReasonSet reasons(
+        np_decide(&copy.config, entry.rules, FactsOf(packet_facts, direction)));
+    for (int reason : reasons.numbers()) {
+      verdict.reasons.push_back(
+          {.number = reason, .name = policy.ReasonName(reason), .detail = ""});
+    }
+    explanation.verdicts.push_back(std::move(verdict));
+  }
+  return explanation;
+}
+
+absl::StatusOr<StatsSnapshot> Engine::Stats() {
+  const Tables& tables = impl_->tables();
+  TableCopy copy;
+  NP_RETURN_IF_ERROR(impl_->Read("read stats", [&](uint64_t active) {
+    CopyConfig(tables, active, copy);
+  }));
+  NP_ASSIGN_OR_RETURN(const Policy policy, DecompileCopy(copy));
+  return ReadStats(tables, policy);
+}
+
+absl::StatusOr<EngineStatus> Engine::Status() {
+  const Tables& tables = impl_->tables();
+  const np_control& control = tables.control_entry();
+  NP_RETURN_IF_ERROR(CheckReady(control, "read status"));
+  EngineStatus status;
+  status.generation =
+      Generation{np_active_generation(LoadAcquire(control.active))};
+  status.fenced_generation = Generation{LoadWord(control.fenced_generation)};
+  status.abi_major = control.abi_major;
+  status.abi_minor = control.abi_minor;
+  status.cgroup = impl_->installation.cgroup.path;
+  status.cgroup_id = impl_->installation.cgroup.id;
+  status.pin_dir = impl_->options.pin_dir;
+  for (const InstalledProgram& program : impl_->installation.programs) {
+    NP_ASSIGN_OR_RETURN(const CgroupLinkInfo link,
+                        ReadCgroupLinkInfo(program.link.get()));
+    NP_ASSIGN_OR_RETURN(ProgramInfo info,
+                        ReadProgramInfo(program.program.get()));
+    status.programs.push_back({.name = program.name,
+                               .id = info.id,
+                               .link_id = link.cgroup_id == 0 ? 0 : link.id,
+                               .tag = std::move(info.tag),
+                               .xlated_bytes = info.xlated_bytes,
+                               .jited_bytes = info.jited_bytes});
+  }
+  for (const RawMap* map : tables.All()) {
+    NP_ASSIGN_OR_RETURN(MapInfo info, ReadMapInfo(map->fd()));
+    MapStatus entry{.name = std::move(info.name),
+                    .id = info.id,
+                    .max_entries = info.max_entries,
+                    .used_entries = absl::nullopt,
+                    .memory_bytes = info.memory_bytes};
+    if (map == &tables.uid_index.raw() || map == &tables.rows.raw() ||
+        map == &tables.drops.raw()) {
+      NP_ASSIGN_OR_RETURN(entry.used_entries, CountEntries(*map));
+    }
+    status.maps.push_back(std::move(entry));
+  }
+  NP_ASSIGN_OR_RETURN(status.losses, ReadLosses(tables));
+  return status;
+}
+
+}  // namespace netpolicy

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The policy engine in this process: loads the programs or adopts those that
+// are pinned, commits policies, explains and counts.
+//
+//   NP_ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, Engine::Open({}));
+//   NP_RETURN_IF_ERROR(engine->Commit({SetUidRule{Uid{10007}, Action::kDeny}},
+//   {})
+//                          .status());
+//   engine.reset();                                   // stays in force
+//   NP_RETURN_IF_ERROR(Engine::Detach(pin_dir));      // ends it
+
+#ifndef NETPOLICY_LIBPOLICY_ENGINE_ENGINE_H_
+#define NETPOLICY_LIBPOLICY_ENGINE_ENGINE_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libpolicy/engine/engine_options.h"
+#include "libpolicy/engine/policy_interface.h"
+
+namespace netpolicy {
+
+// Several engines, also in several processes, may be open on one pin directory;
+// commits take turns. Thread-safe. No threads of its own, no log, no global
+// state but, during Open(), libbpf's print function.
+class Engine final : public PolicyInterface {
+ public:
+  // When there is nothing in options.pin_dir yet: creates tables with the empty
+  // policy as generation 1, loads the programs, attaches them to the cgroup.
+  // Else takes over what is pinned: tables and policy stay as they are;
+  // programs that differ from this version's are replaced without a packet
+  // unjudged; missing links are made again. On an error, of what was there
+  // nothing is changed (save that programs before the one that failed may have
+  // been replaced), and of what was not there nothing is left.
+  //
+  // Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (or CAP_SYS_ADMIN for the
+  // first and third), and the right to write to the pin directory.
+  //
+  // Errors: kPermissionDenied naming the capability; kNotFound (cgroup, bpffs
+  // directory; nothing to adopt); kFailedPrecondition (not a cgroup v2
+  // directory, not a bpffs, pins of another version, links to another cgroup, a
+  // kernel that can't run the programs); kInvalidArgument (sizes);
+  // kResourceExhausted (memory); kUnavailable (another process keeps the lock);
+  // kDataLoss (tables that contradict themselves).
+  static absl::StatusOr<std::unique_ptr<Engine>> Open(
+      const EngineOptions& options);
+
+  // Ends enforcement and removes everything pinned in `pin_dir`, and the
+  // directory. That there is nothing is no error. Engines that are open on it
+  // fail from then on with kFailedPrecondition. Errors, which change nothing:
+  // kFailedPrecondition when something is there that this version does not
+  // make; kPermissionDenied; kUnavailable.
+  static absl::Status Detach(const std::string& pin_dir,
+                             absl::Duration lock_timeout = absl::Seconds(5));
+
+  // Leaves enforcement in place.
+  ~Engine() override;
+
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // What Open() found and did.
+  const OpenReport& open_report() const;
+
+  absl::StatusOr<PolicySnapshot> GetPolicy() override;
+  absl::StatusOr<CommitResult> Commit(const Transaction& transaction,
+                                      const CommitOptions& options) override;
+  absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override;
+  absl::StatusOr<StatsSnapshot> Stats() override;
+  absl::StatusOr<EngineStatus> Status() override;
+
+ private:
+  friend class EnginePeer;
+  struct Impl;
+
+  explicit Engine(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace netpolicy
+
+#endif  // NETPOLICY_LIBPOLICY_ENGINE_ENGINE_H_

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NETPOLICY_LIBPOLICY_ENGINE_ENGINE_OPTIONS_H_
+#define NETPOLICY_LIBPOLICY_ENGINE_ENGINE_OPTIONS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+
+namespace netpolicy {
+
+enum class OpenMode : uint8_t {
+  kLoadOrAdopt,  // set everything up unless it is there
+  kAdoptOnly,    // kNotFound unless it is there
+};
+
+// How to open an Engine.
+struct EngineOptions {
+  // The cgroup v2 directory whose sockets are judged, with everything below it.
+  // Empty: the root of the cgroup2 mount.
+  std::string cgroup;
+
+  // A directory on a bpffs, made when its parent is there. Each holds one
+  // engine.
+  std::string pin_dir = "/sys/fs/bpf/netpolicy";
+
+  OpenMode mode = OpenMode::kLoadOrAdopt;
+
+  // Who may read the pins beside root.
+  absl::optional<gid_t> pin_group;
+
+  // Sizes, which count when the tables are made. Adopted tables keep theirs.
+  uint32_t max_uids = 16384;  // that a policy may mention; 1 to 2^24
+  uint32_t max_rows = 16384;  // of traffic counters; 2 to 2^24
+  uint32_t max_drops = 4096;  // rows of drop counters; 1 to 2^24
+
+  // How long to wait for another process that sets up or commits.
+  absl::Duration lock_timeout = absl::Seconds(5);
+};
+
+// What Open() found and did.
+struct OpenReport {
+  enum class Start : uint8_t { kLoaded, kAdopted };
+  Start start = Start::kLoaded;
+  int leftovers_removed = 0;      // pins of a set-up that was cut off half-way
+  int programs_kept = 0;          // adopted: the programs were the same as ours
+  int programs_replaced = 0;      // adopted: ours took the place of others
+  int links_created = 0;          // adopted: links that were missing, or whose
+                                  // cgroup had been removed
+  bool commit_completed = false;  // adopted: a commit had been cut off half-way
+};
+
+}  // namespace netpolicy
+
+#endif  // NETPOLICY_LIBPOLICY_ENGINE_ENGINE_OPTIONS_H_

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "libpolicy/engine/policy_object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "bpf_progs/policy.skel.h"
+#include "libpolicy/base/status_macros.h"
+#include "libpolicy/kernel/errno_status.h"
+#include "libpolicy/kernel/libbpf_log.h"
+
+namespace netpolicy {
+namespace {
+
+constexpr uint32_t kMaxEntries = 1 << 24;
+
+absl::Status CheckRange(absl::string_view option, uint32_t value,
+                        uint32_t least) {
+  if (value >= least && value <= kMaxEntries) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("open engine: ", option,
+                                                 " is ", value, ", must be ",
+                                                 least, " to ", kMaxEntries));
+}
+
+absl::StatusOr<UniqueFd> Duplicate(int fd, absl::string_view name) {
+  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  if (copy.ok()) return copy;
+  return StatusFromErrno(errno, absl::StrCat("duplicate descriptor of ", name));
+}
+
+}  // namespace
+
+void PolicyObject::Destroy::operator()(policy_bpf* skeleton) const {
+  policy_bpf::destroy(skeleton);
+}
+
+PolicyObject::PolicyObject(std::unique_ptr<policy_bpf, Destroy> skeleton)
+    : skeleton_(std::move(skeleton)) {}
+
+PolicyObject::~PolicyObject() = default;
+
+absl::StatusOr<PolicyObject> PolicyObject::Open() {
+  const LibbpfLog log;
+  std::unique_ptr<policy_bpf, Destroy> skeleton(policy_bpf::open());
+  if (skeleton == nullptr) {
+    return StatusFromErrno(errno, "open policy programs", log.LastWarning());
+  }
+  return PolicyObject(std::move(skeleton));
+}
+
+absl::Status PolicyObject::SetSizes(const EngineOptions& options) {
+  NP_RETURN_IF_ERROR(CheckRange("max_uids", options.max_uids, 1));
+  NP_RETURN_IF_ERROR(CheckRange("max_rows", options.max_rows, 2));
+  NP_RETURN_IF_ERROR(CheckRange("max_drops", options.max_drops, 1));
+  // Twice: see Tables::max_uids().
+  const uint32_t positions = options.max_uids * 2;
+  const std::pair<bpf_map*, uint32_t> sizes[] = {
+      {skeleton_->maps.np_uid_index, positions},
+      {skeleton_->maps.np_uid_policy, positions * NP_SLOTS},
+      {skeleton_->maps.np_rows, options.max_rows},
+      // Row 0 is never free.
+      {skeleton_->maps.np_free_rows, options.max_rows - 1},
+      {skeleton_->maps.np_counters, options.max_rows},
+      {skeleton_->maps.np_drops, options.max_drops},
+  };
+  for (const auto& [map, size] : sizes) {
+    const int error = bpf_map__set_max_entries(map, size);
+    if (error != 0) {
+      return StatusFromErrno(-error,
+                             absl::StrCat("set size of ", bpf_map__name(map)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PolicyObject::AdoptTable(absl::string_view name,
+                                      const RawMap& table) {
+  bpf_map* map =
+      bpf_object__find_map_by_name(skeleton_->obj, std::string(name).c_str());
+  if (map == nullptr) {
+    return absl::InternalError(absl::StrCat("adopt map ", name, ": unknown"));
+  }
+  const MapInfo& info = table.info();
+  const auto check = [&](absl::string_view what, uint32_t is,
+                         uint32_t expected) {
+    if (is == expected) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat(
+        "adopt map ", name, ": ", what, " is ", is, ", expected ", expected));
+  };
+  NP_RETURN_IF_ERROR(check("type", info.type, bpf_map__type(map)));
+  NP_RETURN_IF_ERROR(check("key size", info.key_size, bpf_map__key_size(map)));
+  NP_RETURN_IF_ERROR(
+      check("value size", info.value_size, bpf_map__value_size(map)));
+  NP_RETURN_IF_ERROR(check("flags", info.flags, bpf_map__map_flags(map)));
+  const int error = bpf_map__reuse_fd(map, table.fd());
+  if (error != 0) {
+    return StatusFromErrno(-error, absl::StrCat("adopt map ", name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PolicyObject::Load(uint32_t slot_size) {
+  skeleton_->rodata->np_slot_size = slot_size;
+  skeleton_->rodata->np_storage_at_create = HasStorageAtSocketCreate();
+  const LibbpfLog log;
+  const int error = -policy_bpf::load(skeleton_.get());
+  if (error == 0) return absl::OkStatus();
+  const absl::string_view operation = "load policy programs";
+  if (error == EPERM) {
+    return BpfStatusFromErrno(error, operation,
+                              "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON, and on "
+                              "old kernels memory that may be locked");
+  }
+  // EINVAL, EACCES and ENOENT are the verifier's and libbpf's ways of saying
+  // that the kernel is not one that the programs can run on.
+  if (error == ENOMEM || error == EAGAIN || error == E2BIG) {
+    return StatusFromErrno(error, operation, log.LastWarning());
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      operation, ": ", ErrnoText(error), " (", log.LastWarning(), ")"));
+}
+
+absl::StatusOr<UniqueFd> PolicyObject::TableFd(absl::string_view name) const {
+  return Duplicate(bpf_object__find_map_fd_by_name(skeleton_->obj,
+                                                   std::string(name).c_str()),
+                   name);
+}
+
+absl::StatusOr<UniqueFd> PolicyObject::ProgramFd(absl::string_view name) const {
+  const bpf_program* program = bpf_object__find_program_by_name(
+      skeleton_->obj, std::string(name).c_str());
+  return Duplicate(program == nullptr ? -1 : bpf_program__fd(program), name);
+}
+
+bool HasStorageAtSocketCreate() {
+  const LibbpfLog quiet;
+  return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK,
+                                 BPF_FUNC_sk_storage_get, nullptr) == 1;
+}
+
+}  // namespace netpolicy

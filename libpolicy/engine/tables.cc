@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "libpolicy/engine/tables.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "libpolicy/base/status_macros.h"
+
+namespace netpolicy {
+namespace {
+
+template <typename Value>
+absl::StatusOr<MappedTable<Value>> OpenMapped(UniqueFd fd) {
+  NP_ASSIGN_OR_RETURN(RawMap map, RawMap::Open(std::move(fd)));
+  NP_RETURN_IF_ERROR(
+      internal::CheckElementSizes(map.info(), sizeof(uint32_t), sizeof(Value)));
+  NP_ASSIGN_OR_RETURN(auto array, MappedArray<Value>::Map(map));
+  return MappedTable<Value>{std::move(map), std::move(array)};
+}
+
+absl::Status CheckSize(const MapInfo& info, uint32_t expected) {
+  if (info.max_entries == expected) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("open map ", info.name, ": ", info.max_entries,
+                   " entries, expected ", expected));
+}
+
+}  // namespace
+
+absl::StatusOr<Tables> Tables::Open(
+    absl::FunctionRef<absl::StatusOr<UniqueFd>(absl::string_view name)>
+        descriptor_of) {
+  std::vector<UniqueFd> fds;
+  for (absl::string_view name : kTableNames) {
+    NP_ASSIGN_OR_RETURN(UniqueFd fd, descriptor_of(name));
+    fds.push_back(std::move(fd));
+  }
+  // In the order of kTableNames.
+  NP_ASSIGN_OR_RETURN(auto control, OpenMapped<np_control>(std::move(fds[0])));
+  NP_ASSIGN_OR_RETURN(auto config,
+                      OpenMapped<np_policy_config>(std::move(fds[1])));
+  NP_ASSIGN_OR_RETURN(auto chain, OpenMapped<np_chain>(std::move(fds[2])));
+  NP_ASSIGN_OR_RETURN(auto uid_index, Map<np_uid_key, np_uid_position>::Open(
+                                          std::move(fds[3])));
+  NP_ASSIGN_OR_RETURN(auto uid_policy,
+                      OpenMapped<np_uid_policy>(std::move(fds[4])));
+  NP_ASSIGN_OR_RETURN(auto rows,
+                      ReadOnlyMap<np_row_key, np_row>::Open(std::move(fds[5])));
+  NP_ASSIGN_OR_RETURN(RawMap free_rows, RawMap::Open(std::move(fds[6])));
+  NP_ASSIGN_OR_RETURN(
+      auto counters, PerCpuMap<uint32_t, np_counters>::Open(std::move(fds[7])));
+  NP_ASSIGN_OR_RETURN(
+      auto drops,
+      PerCpuMap<np_drop_key, np_drop_counters>::Open(std::move(fds[8])));
+  NP_ASSIGN_OR_RETURN(auto loss,
+                      PerCpuMap<uint32_t, uint64_t>::Open(std::move(fds[9])));
+  NP_ASSIGN_OR_RETURN(RawMap socket, RawMap::Open(std::move(fds[10])));
+  NP_ASSIGN_OR_RETURN(RawMap fence, RawMap::Open(std::move(fds[11])));
+
+  NP_RETURN_IF_ERROR(CheckSize(control.map.info(), 1));
+  NP_RETURN_IF_ERROR(CheckSize(config.map.info(), NP_SLOTS));
+  NP_RETURN_IF_ERROR(CheckSize(chain.map.info(), NP_SLOTS * NP_REASONS));
+  NP_RETURN_IF_ERROR(CheckSize(uid_policy.map.info(),
+                               NP_SLOTS * uid_index.info().max_entries));
+  return Tables{std::move(control),   std::move(config),     std::move(chain),
+                std::move(uid_index), std::move(uid_policy), std::move(rows),
+                std::move(free_rows), std::move(counters),   std::move(drops),
+                std::move(loss),      std::move(socket),     std::move(fence)};
+}
+
+std::vector<const RawMap*> Tables::All() const {
+  return {&control.map,    &config.map, &chain.map, &uid_index.raw(),
+          &uid_policy.map, &rows.raw(), &free_rows, &counters.raw(),
+          &drops.raw(),    &loss.raw(), &socket,    &fence};
+}
+
+}  // namespace netpolicy
