@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "netd/service/handler.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libpolicy/base/status_macros.h"
+#include "netd/service/service.pb.h"
+#include "netd/service/wire.h"
+
+namespace netpolicy {
+namespace {
+
+absl::string_view CallName(const service::Request& request) {
+  switch (request.call_case()) {
+    case service::Request::kGetPolicy:
+      return "get_policy";
+    case service::Request::kCommit:
+      return "commit";
+    case service::Request::kExplain:
+      return "explain";
+    case service::Request::kStats:
+      return "stats";
+    case service::Request::kStatus:
+      return "status";
+    case service::Request::kDoctor:
+      return "doctor";
+    case service::Request::CALL_NOT_SET:
+      break;
+  }
+  return "?";
+}
+
+bool IsDryRun(const service::Request& request) {
+  return request.has_commit() &&
+         request.commit().mode() == service::CommitRequest::MODE_DRY_RUN;
+}
+
+absl::Status CheckRight(const Peer& peer, const AccessRules& rules,
+                        const service::Request& request) {
+  const Right needed = request.has_commit() && !IsDryRun(request)
+                           ? Right::kChange
+                           : Right::kRead;
+  const Right right = RightOf(peer, rules);
+  if (right >= needed) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrCat(
+      "call ", CallName(request), ": uid ", peer.uid, " may not ",
+      RightName(needed),
+      right == Right::kNone ? "" : absl::StrCat(", only ", RightName(right))));
+}
+
+absl::StatusOr<service::Request> Decode(absl::string_view bytes) {
+  service::Request request;
+  if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("decode request: ", bytes.size(),
+                     " bytes are not a message of this protocol"));
+  }
+  return request;
+}
+
+class Call {
+ public:
+  Call(PolicyInterface& policy, const RequestHandler::Doctor& doctor,
+       const service::Request& request, service::Response& response,
+       CallRecord& record)
+      : policy_(policy),
+        doctor_(doctor),
+        request_(request),
+        response_(response),
+        record_(record) {}
+
+  absl::Status Run() {
+    switch (request_.call_case()) {
+      case service::Request::kGetPolicy:
+        return GetPolicy();
+      case service::Request::kCommit:
+        return Commit();
+      case service::Request::kExplain:
+        return Explain();
+      case service::Request::kStats:
+        return Stats();
+      case service::Request::kStatus:
+        return Status();
+      case service::Request::kDoctor:
+        return Doctor();
+      case service::Request::CALL_NOT_SET:
+        break;
+    }
+    return absl::InternalError("call ?: not dispatched");
+  }
+
+ private:
+  absl::Status GetPolicy() {
+    NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, policy_.GetPolicy());
+    *response_.mutable_get_policy() = ToWire(snapshot);
+    return absl::OkStatus();
+  }
+
+  absl::Status Commit() {
+    NP_ASSIGN_OR_RETURN(const CommitCall call, FromWire(request_.commit()));
+    NP_ASSIGN_OR_RETURN(const CommitResult result,
+                        policy_.Commit(call.transaction, call.options));
+    *response_.mutable_commit() = ToWire(result);
+    record_.generation = result.generation;
+    return absl::OkStatus();
+  }
+
+  absl::Status Explain() {
+    NP_ASSIGN_OR_RETURN(const ExplainQuery query, FromWire(request_.explain()));
+    NP_ASSIGN_OR_RETURN(const Explanation explanation, policy_.Explain(query));
+    *response_.mutable_explain() = ToWire(explanation);
+    return absl::OkStatus();
+  }
+
+  absl::Status Stats() {
+    NP_ASSIGN_OR_RETURN(const StatsSnapshot stats, policy_.Stats());
+    *response_.mutable_stats() = ToWire(stats);
+    return absl::OkStatus();
+  }
+
+  absl::Status Status() {
+    NP_ASSIGN_OR_RETURN(const EngineStatus status, policy_.Status());
+    *response_.mutable_status() = ToWire(status);
+    return absl::OkStatus();
+  }
+
+  absl::Status Doctor() {
+    if (!doctor_) {
+      return absl::UnimplementedError("call doctor: not served here");
+    }
+    NP_ASSIGN_OR_RETURN(const DoctorReport report, doctor_());
+    *response_.mutable_doctor() = ToWire(report);
+    return absl::OkStatus();
+  }
+
+  PolicyInterface& policy_;
+  const RequestHandler::Doctor& doctor_;
+  const service::Request& request_;
+  service::Response& response_;
+  CallRecord& record_;
+};
+
+}  // namespace
+
+HandledRequest RequestHandler::Handle(const Peer& peer,
+                                      absl::string_view bytes) {
+  HandledRequest handled;
+  const absl::StatusOr<service::Request> request = Decode(bytes);
+  if (!request.ok()) {
+    handled.record.status = request.status();
+    handled.response = EncodeErrorResponse(request.status());
+    handled.after = AfterResponse::kClose;
+    return handled;
+  }
+  CallRecord& record = handled.record;
+  record.call = CallName(*request);
+  record.dry_run = IsDryRun(*request);
+
+  service::Response response;
+  if (request->call_case() == service::Request::CALL_NOT_SET) {
+    record.status = absl::UnimplementedError(
+        "decode request: it names no call that this netd knows");
+    handled.after = AfterResponse::kClose;
+  } else if (absl::Status known = CheckKnown(*request); !known.ok()) {
+    record.status = std::move(known);
+    handled.after = AfterResponse::kClose;
+  } else if (absl::Status right = CheckRight(peer, rules_, *request);
+             !right.ok()) {
+    record.status = std::move(right);
+  } else {
+    record.status = Call(policy_, doctor_, *request, response, record).Run();
+  }
+  if (!record.status.ok()) {
+    handled.response = EncodeErrorResponse(record.status);
+  } else {
+    handled.response = response.SerializeAsString();
+  }
+  return handled;
+}
+
+std::string EncodeErrorResponse(const absl::Status& status) {
+  service::Response response;
+  StatusToWire(status, response);
+  return response.SerializeAsString();
+}
+
+}  // namespace netpolicy

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From the bytes of one request to the bytes of its response: decoding, rights,
+// the call, encoding. No socket, no clock.
+
+#ifndef NETPOLICY_NETD_SERVICE_HANDLER_H_
+#define NETPOLICY_NETD_SERVICE_HANDLER_H_
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "libpolicy/engine/policy_interface.h"
+#include "netd/service/doctor.h"
+#include "netd/service/peer.h"
+
+namespace netpolicy {
+
+// What became of a request; for the log.
+struct CallRecord {
+  absl::string_view call = "?";  // "commit", ...; "?": not understood
+  absl::Status status;           // as told to the client
+  Generation generation{};       // of a commit that was OK, else 0
+  bool dry_run = false;
+};
+
+enum class AfterResponse {
+  kGoOn,
+  kClose,  // the request made no sense, so what follows it can't be trusted
+};
+
+struct HandledRequest {
+  std::string response;  // an encoded service::Response
+  AfterResponse after = AfterResponse::kGoOn;
+  CallRecord record;
+};
+
+// Not thread-safe.
+class RequestHandler {
+ public:
+  using Doctor = std::function<absl::StatusOr<DoctorReport>()>;
+
+  // `policy` must outlive the handler. Without a `doctor` that call answers
+  // kUnimplemented.
+  RequestHandler(PolicyInterface& policy, AccessRules rules, Doctor doctor)
+      : policy_(policy), rules_(rules), doctor_(std::move(doctor)) {}
+
+  // Answers one request of `peer`. The response carries what the policy's
+  // method returned, or
+  //   kInvalidArgument: not a request, or a field or value that is not known
+  //     here; closes
+  //   kUnimplemented: no call that is known here
+  //   kPermissionDenied: `peer` has no right to it; names the UID and the call
+  HandledRequest Handle(const Peer& peer, absl::string_view request);
+
+  const AccessRules& rules() const { return rules_; }
+
+ private:
+  PolicyInterface& policy_;
+  const AccessRules rules_;
+  const Doctor doctor_;
+};
+
+// An encoded response that only says `status`, which is an error.
+std::string EncodeErrorResponse(const absl::Status& status);
+
+}  // namespace netpolicy
+
+#endif  // NETPOLICY_NETD_SERVICE_HANDLER_H_

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "netd/service/handler.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "libpolicy/testing/status_matchers.h"
+#include "netd/service/service.pb.h"
+#include "netd/service/testing/fake_policy.h"
+#include "netd/service/wire.h"
+
+namespace netpolicy {
+namespace {
+
+using ::netpolicy::testing::FakePolicy;
+using ::netpolicy::testing::StatusIs;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+constexpr gid_t kReaders = 500;
+constexpr gid_t kChangers = 501;
+const Peer kRoot = {.uid = 0, .pid = 1, .groups = {0}};
+const Peer kReader = {.uid = 1000, .pid = 2, .groups = {1000, kReaders}};
+const Peer kChanger = {.uid = 1001, .pid = 3, .groups = {1001, kChangers}};
+const Peer kStranger = {.uid = 1002, .pid = 4, .groups = {1002}};
+
+service::Request Call(service::Request::CallCase call) {
+  service::Request request;
+  switch (call) {
+    case service::Request::kGetPolicy:
+      request.mutable_get_policy();
+      break;
+    case service::Request::kCommit:
+      *request.mutable_commit() =
+          ToWire(Transaction{SetUidRule{Uid{10007}, Action::kDeny}}, {});
+      break;
+    case service::Request::kExplain:
+      request.mutable_explain()->set_uid(10007);
+      break;
+    case service::Request::kStats:
+      request.mutable_stats();
+      break;
+    case service::Request::kStatus:
+      request.mutable_status();
+      break;
+    case service::Request::kDoctor:
+      request.mutable_doctor();
+      break;
+    case service::Request::CALL_NOT_SET:
+      break;
+  }
+  return request;
+}
+
+class HandlerTest : public ::testing::Test {
+ protected:
+  absl::Status Handle(const Peer& peer, const std::string& bytes) {
+    handled_ = handler_.Handle(peer, bytes);
+    response_.Clear();
+    EXPECT_TRUE(response_.ParseFromString(handled_.response));
+    const absl::Status status = StatusFromWire(response_);
+    EXPECT_EQ(status, handled_.record.status);
+    return status;
+  }
+  absl::Status Handle(const Peer& peer, const service::Request& request) {
+    return Handle(peer, request.SerializeAsString());
+  }
+
+  FakePolicy policy_;
+  RequestHandler handler_{
+      policy_,
+      AccessRules{
+          .own_uid = 990, .read_group = kReaders, .change_group = kChangers},
+      [] {
+        return DoctorReport{
+            {.name = "btf", .state = {}, .detail = {}, .cost = {}}};
+      }};
+  HandledRequest handled_;
+  service::Response response_;
+};
+
+TEST_F(HandlerTest, EachCallNeedsItsRight) {
+  const struct {
+    service::Request::CallCase call;
+    const char* name;
+    bool readers;
+  } kRows[] = {
+      {service::Request::kGetPolicy, "get_policy", true},
+      {service::Request::kCommit, "commit", false},
+      {service::Request::kExplain, "explain", true},
+      {service::Request::kStats, "stats", true},
+      {service::Request::kStatus, "status", true},
+      {service::Request::kDoctor, "doctor", true},
+  };
+  for (const auto& row : kRows) {
+    const service::Request request = Call(row.call);
+    EXPECT_TRUE(Handle(kRoot, request).ok()) << row.name;
+    EXPECT_EQ(handled_.record.call, row.name);
+    EXPECT_TRUE(Handle(kChanger, request).ok()) << row.name;
+
+    const int calls = policy_.calls;
+    EXPECT_THAT(Handle(kStranger, request),
+                StatusIs(absl::StatusCode::kPermissionDenied,
+                         absl::StrCat("call ", row.name, ": uid 1002 may not ",
+                                      row.readers ? "read" : "change")));
+    EXPECT_EQ(policy_.calls, calls) << row.name;
+    EXPECT_EQ(handled_.after, AfterResponse::kGoOn);
+    EXPECT_EQ(response_.result_case(), service::Response::RESULT_NOT_SET);
+
+    if (row.readers) {
+      EXPECT_TRUE(Handle(kReader, request).ok()) << row.name;
+    } else {
+      EXPECT_THAT(
+          Handle(kReader, request),
+          StatusIs(absl::StatusCode::kPermissionDenied,
+                   absl::StrCat("call ", row.name,
+                                ": uid 1000 may not change, only read")));
+      EXPECT_EQ(policy_.calls, calls) << row.name;
+    }
+  }
+}
+
+TEST_F(HandlerTest, ReadersMayTryACommit) {
+  service::Request request = Call(service::Request::kCommit);
+  request.mutable_commit()->set_mode(service::CommitRequest::MODE_DRY_RUN);
+  EXPECT_TRUE(Handle(kReader, request).ok());
+  EXPECT_TRUE(handled_.record.dry_run);
+  EXPECT_EQ(policy_.last_options.mode, CommitMode::kDryRun);
+  EXPECT_EQ(policy_.snapshot.generation, Generation{1});
+  EXPECT_THAT(Handle(kStranger, request),
+              StatusIs(absl::StatusCode::kPermissionDenied));
+}
+
+TEST_F(HandlerTest, RecordsTheGenerationOfACommit) {
+  EXPECT_TRUE(Handle(kRoot, Call(service::Request::kCommit)).ok());
+  EXPECT_EQ(handled_.record.generation, Generation{2});
+  EXPECT_FALSE(handled_.record.dry_run);
+}
+
+TEST_F(HandlerTest, PassesErrorsOnUnchanged) {
+  policy_.error = absl::AbortedError("commit policy: lost the race");
+  EXPECT_THAT(
+      Handle(kRoot, Call(service::Request::kCommit)),
+      StatusIs(absl::StatusCode::kAborted, "commit policy: lost the race"));
+  EXPECT_EQ(handled_.after, AfterResponse::kGoOn);
+}
+
+TEST_F(HandlerTest, TextNeedNotBeUtf8) {
+  policy_.error = absl::NotFoundError("explain interface \xff\xfe: none");
+  EXPECT_THAT(Handle(kRoot, Call(service::Request::kExplain)),
+              StatusIs(absl::StatusCode::kNotFound, policy_.error.message()));
+}
+
+TEST_F(HandlerTest, WithoutADoctorItSaysSo) {
+  RequestHandler handler(policy_, {}, nullptr);
+  const HandledRequest handled = handler.Handle(
+      kRoot, Call(service::Request::kDoctor).SerializeAsString());
+  EXPECT_THAT(handled.record.status,
+              StatusIs(absl::StatusCode::kUnimplemented));
+}
+
+TEST_F(HandlerTest, WhatItCannotReadIsRefusedAndChangesNothing) {
+  const std::string commit =
+      Call(service::Request::kCommit).SerializeAsString();
+  // Field 15 with wire type 0 and the value 1.
+  const std::string unknown_field = "\x78\x01";
+  service::Request no_transaction;
+  no_transaction.mutable_commit();
+  service::Request no_uid;
+  no_uid.mutable_explain();
+  const struct {
+    const char* name;
+    std::string bytes;
+    absl::StatusCode code;
+    const char* message;
+    AfterResponse after;
+  } kRows[] = {
+      {"empty", "", absl::StatusCode::kUnimplemented, "names no call",
+       AfterResponse::kClose},
+      {"only an unknown field", unknown_field, absl::StatusCode::kUnimplemented,
+       "names no call", AfterResponse::kClose},
+      {"not protobuf", "GET / HTTP/1.1\r\n", absl::StatusCode::kInvalidArgument,
+       "16 bytes are not a message of this protocol", AfterResponse::kClose},
+      {"one byte short", commit.substr(0, commit.size() - 1),
+       absl::StatusCode::kInvalidArgument, "not a message of this protocol",
+       AfterResponse::kClose},
+      {"a field of the request that is not known", commit + unknown_field,
+       absl::StatusCode::kInvalidArgument, "decode request: it has fields",
+       AfterResponse::kClose},
+      // get_policy (field 1, 2 bytes) { field 15: 1 }
+      {"a field of an empty call", "\x0a\x02\x78\x01",
+       absl::StatusCode::kInvalidArgument, "decode get_policy: it has fields",
+       AfterResponse::kClose},
+      // commit (field 2, 4 bytes) { transaction (1): {}; mode (4): 7 }
+      {"a mode that is not known", std::string("\x12\x04\x0a\x00\x20\x07", 6),
+       absl::StatusCode::kInvalidArgument, "decode commit: it has fields or v",
+       AfterResponse::kClose},
+      // explain (field 3, 4 bytes) { uid (1): 5; direction (3): 9 }
+      {"a direction that is not known", "\x1a\x04\x08\x05\x18\x09",
+       absl::StatusCode::kInvalidArgument, "decode explain: it has fields",
+       AfterResponse::kClose},
+      {"a commit of nothing", no_transaction.SerializeAsString(),
+       absl::StatusCode::kInvalidArgument, "commit.transaction: missing",
+       AfterResponse::kGoOn},
+      {"explain nobody", no_uid.SerializeAsString(),
+       absl::StatusCode::kInvalidArgument, "explain.uid: missing",
+       AfterResponse::kGoOn},
+      // commit { transaction { change (1): {} } }
+      {"an empty change", std::string("\x12\x04\x0a\x02\x0a\x00", 6),
+       absl::StatusCode::kInvalidArgument, "changes[0]", AfterResponse::kGoOn},
+  };
+  for (const auto& row : kRows) {
+    EXPECT_THAT(Handle(kRoot, row.bytes),
+                StatusIs(row.code, HasSubstr(row.message)))
+        << row.name;
+    EXPECT_EQ(handled_.after, row.after) << row.name;
+    EXPECT_EQ(policy_.calls, 0) << row.name;
+  }
+}
+
+TEST_F(HandlerTest, EveryTruncationOfACommitIsRefusedOrWhole) {
+  const std::string commit =
+      Call(service::Request::kCommit).SerializeAsString();
+  for (size_t length = 0; length < commit.size(); ++length) {
+    EXPECT_FALSE(Handle(kRoot, commit.substr(0, length)).ok()) << length;
+  }
+  EXPECT_THAT(policy_.transactions, IsEmpty());
+  EXPECT_TRUE(Handle(kRoot, commit).ok());
+  EXPECT_THAT(policy_.transactions, SizeIs(1));
+}
+
+TEST(StatusOnTheWire, EveryCodeArrives) {
+  for (int code = 1; code <= 16; ++code) {
+    const absl::Status sent(static_cast<absl::StatusCode>(code), "op x: cause");
+    service::Response response;
+    ASSERT_TRUE(response.ParseFromString(EncodeErrorResponse(sent)));
+    EXPECT_EQ(StatusFromWire(response), sent) << code;
+  }
+}
+
+TEST(StatusOnTheWire, CodesNobodyKnowsAreUnknownErrors) {
+  service::Response response;
+  response.set_code(4711);
+  response.set_message("op x: cause");
+  EXPECT_THAT(StatusFromWire(response),
+              StatusIs(absl::StatusCode::kUnknown, "op x: cause"));
+}
+
+}  // namespace
+}  // namespace netpolicy
