@@ -154,30 +154,36 @@ absl::Status CheckConfig(const np_policy_config& config, uint64_t chains) {
   return absl::OkStatus();
 }
 
+// "np_uid_policy[uid=N].field", for a fault.
+std::string Where(const np_uid_policy& entry, absl::string_view field) {
+  return absl::StrCat("np_uid_policy[uid=", entry.uid, "]", field);
+}
+
 absl::StatusOr<UidPolicy> ReadUid(const np_uid_policy& entry,
                                   const PolicyDefaults& defaults,
                                   uint64_t chains) {
-  const std::string where = absl::StrCat("np_uid_policy[uid=", entry.uid, "]");
-  if (Uid{entry.uid} > kMaxUid) return OtherVersion(where, "is not a uid");
-  NP_RETURN_IF_ERROR(
-      CheckRules(absl::StrCat(where, ".rules"), entry.rules, chains));
+  if (Uid{entry.uid} > kMaxUid) {
+    return OtherVersion(Where(entry, ""), "is not a uid");
+  }
+  if ((entry.rules & ~(kUidRule | kInternet | chains)) != 0) {
+    return CheckRules(Where(entry, ".rules"), entry.rules, chains);
+  }
   if ((entry.stated & ~(kStatedRule | kStatedInternet)) != 0) {
-    return OtherVersion(absl::StrCat(where, ".stated"),
+    return OtherVersion(Where(entry, ".stated"),
                         absl::StrCat("0x", absl::Hex(entry.stated),
                                      " has flags that are not known here"));
   }
   for (const uint64_t pad : entry.pad) {
-    if (pad != 0) return OtherVersion(absl::StrCat(where, ".pad"), "is not 0");
+    if (pad != 0) return OtherVersion(Where(entry, ".pad"), "is not 0");
   }
-  UidPolicy policy;
-  policy.chains = entry.rules & (kAndroidChains | kUserChains);
   if ((entry.stated & kStatedRule) == kStatedRule) {
-    return Corrupt(absl::StrCat(where, ".stated"), "rule is allow and deny");
+    return Corrupt(Where(entry, ".stated"), "rule is allow and deny");
   }
   if ((entry.stated & kStatedInternet) == kStatedInternet) {
-    return Corrupt(absl::StrCat(where, ".stated"),
-                   "internet is granted and revoked");
+    return Corrupt(Where(entry, ".stated"), "internet is granted and revoked");
   }
+  UidPolicy policy;
+  policy.chains = entry.rules & chains;
   if ((entry.stated & kStatedRule) != 0) {
     policy.rule = (entry.stated & NP_STATED_RULE_DENY) != 0 ? Action::kDeny
                                                             : Action::kAllow;
@@ -190,7 +196,7 @@ absl::StatusOr<UidPolicy> ReadUid(const np_uid_policy& entry,
   const uint64_t expected = CompileUid(Uid{entry.uid}, policy, defaults).rules;
   if (const uint64_t wrong = entry.rules ^ expected; wrong != 0) {
     const int reason = ReasonSet(wrong).numbers().front();
-    return Corrupt(absl::StrCat(where, ".rules"),
+    return Corrupt(Where(entry, ".rules"),
                    absl::StrCat(ReasonName(reason), " is not as stated"));
   }
   return policy;
@@ -220,13 +226,15 @@ absl::StatusOr<Policy> Decompile(const np_policy_config& config,
     if (entry.rules == 0 && entry.stated == 0) continue;
     NP_ASSIGN_OR_RETURN(const UidPolicy policy,
                         ReadUid(entry, defaults, numbers));
-    if (!delta.uids.emplace(Uid{entry.uid}, policy).second) {
-      return Corrupt(absl::StrCat("np_uid_policy[uid=", entry.uid, "]"),
-                     "there are two entries");
+    // The hint makes reading in order linear.
+    const size_t before = delta.uids.size();
+    delta.uids.emplace_hint(delta.uids.end(), Uid{entry.uid}, policy);
+    if (delta.uids.size() == before) {
+      return Corrupt(Where(entry, ""), "there are two entries");
     }
   }
   Policy policy;
-  PolicyEdit::ApplyDelta(delta, policy);
+  PolicyEdit::ApplyDelta(std::move(delta), policy);
   return policy;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -51,19 +52,9 @@ class Validator {
                                    limits_.listed_uids, " allowed"));
     }
     NP_RETURN_IF_ERROR(faults_.status());
-    for (const Member& member : members_) {
-      for (uint64_t i = 0; i < Size(member.range); ++i) {
-        const Uid uid{ToInt(member.range.first) + static_cast<uint32_t>(i)};
-        UidPolicy& policy = delta_.uids[uid];
-        policy.chains |= member.policy.chains;
-        if (member.policy.rule.has_value()) policy.rule = member.policy.rule;
-        if (member.policy.internet.has_value()) {
-          policy.internet = member.policy.internet;
-        }
-      }
-    }
+    for (const Member& member : members_) Expand(member);
     Policy policy;
-    PolicyEdit::ApplyDelta(delta_, policy);
+    PolicyEdit::ApplyDelta(std::move(delta_), policy);
     return policy;
   }
 
@@ -74,6 +65,22 @@ class Validator {
     UidRange range;
     UidPolicy policy;
   };
+
+  void Expand(const Member& member) {
+    auto it = delta_.uids.lower_bound(member.range.first);
+    for (uint64_t i = 0; i < Size(member.range); ++i, ++it) {
+      const Uid uid{ToInt(member.range.first) + static_cast<uint32_t>(i)};
+      if (it == delta_.uids.end() || it->first != uid) {
+        it = delta_.uids.emplace_hint(it, uid, UidPolicy());
+      }
+      UidPolicy& policy = it->second;
+      policy.chains |= member.policy.chains;
+      if (member.policy.rule.has_value()) policy.rule = member.policy.rule;
+      if (member.policy.internet.has_value()) {
+        policy.internet = member.policy.internet;
+      }
+    }
+  }
 
   void Fault(absl::string_view path, absl::string_view cause) {
     faults_.Add(absl::StrCat(path, ": ", cause));

@@ -1,6 +1,8 @@
 #include "libpolicy/model/edit.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -286,6 +288,18 @@ void PolicyEdit::ApplyDelta(const PolicyDelta& delta, Policy& policy) {
       policy.uids_.insert_or_assign(policy.uids_.lower_bound(uid), uid, value);
     }
   }
+}
+
+void PolicyEdit::ApplyDelta(PolicyDelta&& delta, Policy& policy) {
+  if (policy.uids_.empty()) {
+    // All there will be is here already.
+    for (auto it = delta.uids.begin(); it != delta.uids.end();) {
+      it = it->second.empty() ? delta.uids.erase(it) : std::next(it);
+    }
+    policy.uids_ = std::move(delta.uids);
+    delta.uids.clear();
+  }
+  ApplyDelta(static_cast<const PolicyDelta&>(delta), policy);
 }
 
 const PolicyDefaults& PolicyEdit::defaults() const {

@@ -148,6 +148,7 @@ class PolicyEdit {
   // Applies a delta made over `policy` to it. Trusts the delta: this is also
   // how code that has checked everything itself builds a policy, from Policy().
   static void ApplyDelta(const PolicyDelta& delta, Policy& policy);
+  static void ApplyDelta(PolicyDelta&& delta, Policy& policy);
 
  private:
   struct Applier;

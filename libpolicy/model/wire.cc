@@ -472,7 +472,7 @@ absl::StatusOr<Policy> FromProto(const proto::Policy& message) {
     ++index;
   }
   Policy policy;
-  PolicyEdit::ApplyDelta(delta, policy);
+  PolicyEdit::ApplyDelta(std::move(delta), policy);
   return policy;
 }
 
