@@ -13,8 +13,8 @@
 // The status is returned unchanged: the callee has already named the operation,
 // the object and the cause. To add words, write the `if` yourself.
 
-#ifndef LIBPOLICY_BASE_STATUS_MACROS_H_
-#define LIBPOLICY_BASE_STATUS_MACROS_H_
+#ifndef NETPOLICY_LIBPOLICY_BASE_STATUS_MACROS_H_
+#define NETPOLICY_LIBPOLICY_BASE_STATUS_MACROS_H_
 
 #include <utility>
 
@@ -50,4 +50,4 @@
   }                                                  \
   lhs = *std::move(variable)
 
-#endif  // LIBPOLICY_BASE_STATUS_MACROS_H_
+#endif  // NETPOLICY_LIBPOLICY_BASE_STATUS_MACROS_H_

@@ -10,8 +10,8 @@
 // Threads: like an int. Closing keeps errno, so a failed call can be reported
 // after the owner is gone.
 
-#ifndef LIBPOLICY_BASE_UNIQUE_FD_H_
-#define LIBPOLICY_BASE_UNIQUE_FD_H_
+#ifndef NETPOLICY_LIBPOLICY_BASE_UNIQUE_FD_H_
+#define NETPOLICY_LIBPOLICY_BASE_UNIQUE_FD_H_
 
 #include <unistd.h>
 
@@ -61,4 +61,4 @@ class UniqueFd {
 
 }  // namespace netpolicy
 
-#endif  // LIBPOLICY_BASE_UNIQUE_FD_H_
+#endif  // NETPOLICY_LIBPOLICY_BASE_UNIQUE_FD_H_

@@ -12,8 +12,8 @@
 // Every matcher takes both types, by value or reference, and prints the whole
 // status when it does not match.
 
-#ifndef LIBPOLICY_TESTING_STATUS_MATCHERS_H_
-#define LIBPOLICY_TESTING_STATUS_MATCHERS_H_
+#ifndef NETPOLICY_LIBPOLICY_TESTING_STATUS_MATCHERS_H_
+#define NETPOLICY_LIBPOLICY_TESTING_STATUS_MATCHERS_H_
 
 #include <ostream>
 #include <string>
@@ -170,4 +170,4 @@ internal::StatusIsMatcher StatusIs(CodeMatcher&& code,
 
 }  // namespace netpolicy::testing
 
-#endif  // LIBPOLICY_TESTING_STATUS_MATCHERS_H_
+#endif  // NETPOLICY_LIBPOLICY_TESTING_STATUS_MATCHERS_H_
