@@ -11,6 +11,7 @@
 #include "libpolicy/testing/actor.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/test_environment.h"
+#include "libpolicy/testing/veth_pair.h"
 
 namespace netpolicy::testing {
 
