@@ -17,6 +17,7 @@
 #include "libpolicy/engine/stats.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/link.h"
+#include "libpolicy/model/explain.h"
 
 namespace netpolicy {
 namespace {
@@ -149,7 +150,9 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
         np_decide(&copy.config, entry.rules, FactsOf(packet_facts, direction)));
     for (int reason : reasons.numbers()) {
       verdict.reasons.push_back(
-          {.number = reason, .name = policy.ReasonName(reason), .detail = ""});
+          {.number = reason,
+           .name = policy.ReasonName(reason),
+           .detail = ExplainReason(policy, query.uid, reason)});
     }
     explanation.verdicts.push_back(std::move(verdict));
   }

@@ -49,9 +49,10 @@ struct CommitResult {
 // "Would this UID get through?"
 struct ExplainQuery {
   Uid uid{};
-  std::string interface;  // a name in the engine's network namespace; empty:
-                          // any but loopback
-  absl::optional<Direction> direction;  // unset: every direction
+  std::string interface = "";  // a name in the engine's network namespace;
+                               // empty: any but loopback
+  absl::optional<Direction> direction =
+      absl::nullopt;  // unset: every direction
 };
 
 struct ExplainedReason {

@@ -79,10 +79,7 @@ std::string ErrnoText(int error) {
   char buffer[128];
   // The GNU strerror_r: the text may or may not be in the buffer.
   std::string text = strerror_r(error, buffer, sizeof(buffer));
-  // "Operation not permitted", but "RPC struct is bad" and "I/O error" stay.
-  if (text.size() > 1 && absl::ascii_islower(text[1])) {
-    text[0] = absl::ascii_tolower(text[0]);
-  }
+  if (!text.empty()) text[0] = absl::ascii_tolower(text[0]);
   return text;
 }
 
