@@ -49,6 +49,26 @@ absl::StatusOr<uint32_t> CountEntries(const RawMap& map) {
   return count;
 }
 
+// With kAdoptOnly either descriptor may be missing.
+absl::StatusOr<ProgramStatus> StatusOfProgram(const InstalledProgram& program) {
+  ProgramStatus status;
+  status.name = program.name;
+  if (program.link.ok()) {
+    NP_ASSIGN_OR_RETURN(const CgroupLinkInfo link,
+                        ReadCgroupLinkInfo(program.link.get()));
+    status.link_id = link.cgroup_id == 0 ? 0 : link.id;
+  }
+  if (program.program.ok()) {
+    NP_ASSIGN_OR_RETURN(ProgramInfo info,
+                        ReadProgramInfo(program.program.get()));
+    status.id = info.id;
+    status.tag = std::move(info.tag);
+    status.xlated_bytes = info.xlated_bytes;
+    status.jited_bytes = info.jited_bytes;
+  }
+  return status;
+}
+
 }  // namespace
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -183,16 +203,8 @@ absl::StatusOr<EngineStatus> Engine::Status() {
   status.cgroup_id = impl_->installation.cgroup.id;
   status.pin_dir = impl_->options.pin_dir;
   for (const InstalledProgram& program : impl_->installation.programs) {
-    NP_ASSIGN_OR_RETURN(const CgroupLinkInfo link,
-                        ReadCgroupLinkInfo(program.link.get()));
-    NP_ASSIGN_OR_RETURN(ProgramInfo info,
-                        ReadProgramInfo(program.program.get()));
-    status.programs.push_back({.name = program.name,
-                               .id = info.id,
-                               .link_id = link.cgroup_id == 0 ? 0 : link.id,
-                               .tag = std::move(info.tag),
-                               .xlated_bytes = info.xlated_bytes,
-                               .jited_bytes = info.jited_bytes});
+    NP_ASSIGN_OR_RETURN(ProgramStatus entry, StatusOfProgram(program));
+    status.programs.push_back(std::move(entry));
   }
   for (const RawMap* map : tables.All()) {
     NP_ASSIGN_OR_RETURN(MapInfo info, ReadMapInfo(map->fd()));

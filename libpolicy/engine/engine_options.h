@@ -14,13 +14,15 @@ namespace netpolicy {
 
 enum class OpenMode : uint8_t {
   kLoadOrAdopt,  // set everything up unless it is there
-  kAdoptOnly,    // kNotFound unless it is there
+  kAdoptOnly,  // kNotFound unless it is there; programs and links stay as they
+               // are found, also those of another version or missing ones
 };
 
 // How to open an Engine.
 struct EngineOptions {
   // The cgroup v2 directory whose sockets are judged, with everything below it.
-  // Empty: the root of the cgroup2 mount.
+  // Empty: the root of the cgroup2 mount; with kAdoptOnly the one that the
+  // links are attached to.
   std::string cgroup;
 
   // A directory on a bpffs, made when its parent is there. Each holds one

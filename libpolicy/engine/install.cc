@@ -223,13 +223,74 @@ absl::Status AdoptPrograms(const PolicyObject& object, const PinDirectory& pins,
   return absl::OkStatus();
 }
 
-absl::Status Adopt(PinDirectory& pins, Installation& installation) {
-  // Look at everything before anything is changed.
+// No descriptor when there is no such pin.
+absl::StatusOr<UniqueFd> OpenPinIfAny(const std::string& path, PinKind kind) {
+  absl::StatusOr<UniqueFd> fd = OpenPin(path, kind);
+  if (absl::IsNotFound(fd.status())) return UniqueFd();
+  return fd;
+}
+
+// The cgroup that the first link found is attached to; none is no error.
+absl::StatusOr<Cgroup> FindLinkedCgroup(const PinDirectory& pins) {
+  Cgroup cgroup;
+  for (const AttachedProgram& program : kPrograms) {
+    NP_ASSIGN_OR_RETURN(
+        const UniqueFd link,
+        OpenPinIfAny(pins.LinkPin(program.name), PinKind::kLink));
+    if (!link.ok()) continue;
+    NP_ASSIGN_OR_RETURN(const CgroupLinkInfo info,
+                        ReadCgroupLinkInfo(link.get()));
+    if (info.cgroup_id == 0) continue;
+    NP_ASSIGN_OR_RETURN(const std::string mount, FindCgroup2Mount());
+    cgroup.path = CgroupName(mount, info.cgroup_id);
+    cgroup.id = info.cgroup_id;
+    break;
+  }
+  return cgroup;
+}
+
+absl::Status OpenTables(const PinDirectory& pins, Installation& installation) {
   NP_ASSIGN_OR_RETURN(Tables opened,
                       Tables::Open([&pins](absl::string_view name) {
                         return OpenPin(pins.MapPin(name), PinKind::kMap);
                       }));
   installation.tables = std::make_unique<Tables>(std::move(opened));
+  return absl::OkStatus();
+}
+
+absl::Status CompleteCommit(Installation& installation) {
+  NP_ASSIGN_OR_RETURN(auto writer, MakeKernelTableWriter(*installation.tables));
+  NP_ASSIGN_OR_RETURN(
+      installation.report.commit_completed,
+      Committer(*installation.tables, std::move(writer)).Recover());
+  return absl::OkStatus();
+}
+
+// OpenMode::kAdoptOnly.
+absl::Status AdoptAsFound(const PinDirectory& pins,
+                          Installation& installation) {
+  NP_RETURN_IF_ERROR(OpenTables(pins, installation));
+  if (!installation.cgroup.fd.ok()) {
+    NP_ASSIGN_OR_RETURN(installation.cgroup, FindLinkedCgroup(pins));
+  }
+  for (const AttachedProgram& each : kPrograms) {
+    InstalledProgram program;
+    program.name = std::string(each.name);
+    NP_ASSIGN_OR_RETURN(
+        program.program,
+        OpenPinIfAny(pins.ProgramPin(each.name), PinKind::kProgram));
+    NP_ASSIGN_OR_RETURN(FoundLink link,
+                        FindLink(pins, each, installation.cgroup));
+    program.link = std::move(link.fd);
+    ++installation.report.programs_kept;
+    installation.programs.push_back(std::move(program));
+  }
+  return CompleteCommit(installation);
+}
+
+absl::Status Adopt(PinDirectory& pins, Installation& installation) {
+  // Look at everything before anything is changed.
+  NP_RETURN_IF_ERROR(OpenTables(pins, installation));
   const Tables& tables = *installation.tables;
   std::vector<FoundLink> links;
   for (const AttachedProgram& program : kPrograms) {
@@ -246,9 +307,7 @@ absl::Status Adopt(PinDirectory& pins, Installation& installation) {
   NP_RETURN_IF_ERROR(object.Load(tables.slot_size()));
 
   NP_RETURN_IF_ERROR(pins.Prepare());
-  NP_ASSIGN_OR_RETURN(auto writer, MakeKernelTableWriter(tables));
-  NP_ASSIGN_OR_RETURN(installation.report.commit_completed,
-                      Committer(tables, std::move(writer)).Recover());
+  NP_RETURN_IF_ERROR(CompleteCommit(installation));
   return AdoptPrograms(object, pins, std::move(links), installation);
 }
 
@@ -257,13 +316,15 @@ absl::Status Adopt(PinDirectory& pins, Installation& installation) {
 absl::StatusOr<Installation> Install(const EngineOptions& options) {
   NP_RETURN_IF_ERROR(CheckBpfCapabilities("open engine"));
   Installation installation;
+  const bool may_make = options.mode == OpenMode::kLoadOrAdopt;
   std::string cgroup = options.cgroup;
-  if (cgroup.empty()) {
+  if (cgroup.empty() && may_make) {
     NP_ASSIGN_OR_RETURN(cgroup, FindCgroup2Mount());
   }
-  NP_ASSIGN_OR_RETURN(installation.cgroup, OpenCgroup(cgroup));
+  if (!cgroup.empty()) {
+    NP_ASSIGN_OR_RETURN(installation.cgroup, OpenCgroup(cgroup));
+  }
 
-  const bool may_make = options.mode == OpenMode::kLoadOrAdopt;
   NP_ASSIGN_OR_RETURN(
       PinDirectory pins,
       PinDirectory::Lock(options.pin_dir, {.group = options.pin_group},
@@ -273,7 +334,8 @@ absl::StatusOr<Installation> Install(const EngineOptions& options) {
   NP_ASSIGN_OR_RETURN(const Found found, LookForTables(pins));
   if (found == Found::kReady) {
     installation.report.start = OpenReport::Start::kAdopted;
-    NP_RETURN_IF_ERROR(Adopt(pins, installation));
+    NP_RETURN_IF_ERROR(may_make ? Adopt(pins, installation)
+                                : AdoptAsFound(pins, installation));
   } else {
     if (!may_make) {
       return absl::NotFoundError(absl::StrCat("adopt pins in ", options.pin_dir,

@@ -118,7 +118,7 @@ struct StatsSnapshot {
 
 struct ProgramStatus {
   std::string name;
-  uint32_t id = 0;       // kernel's program id
+  uint32_t id = 0;       // kernel's program id; 0: not pinned
   uint32_t link_id = 0;  // 0: not attached
   std::string tag;       // the kernel's hash of the instructions, hexadecimal
   uint32_t xlated_bytes = 0;
@@ -139,7 +139,7 @@ struct EngineStatus {
   Generation fenced_generation{};
   uint32_t abi_major = 0;
   uint32_t abi_minor = 0;
-  std::string cgroup;  // path it was opened with
+  std::string cgroup;  // path it was opened with, or found at its links
   uint64_t cgroup_id = 0;
   std::string pin_dir;
   std::vector<ProgramStatus> programs;
