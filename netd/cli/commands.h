@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NETPOLICY_NETD_CLI_COMMANDS_H_
+#define NETPOLICY_NETD_CLI_COMMANDS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "netd/cli/command_line.h"
+#include "netd/cli/invocation.h"
+#include "netd/cli/session.h"
+
+namespace netpolicy::cli {
+
+// All of ndc but its connections to the outside: understands the arguments
+// (without the program's name), runs the command, and says what to print and
+// to return. `err` may have several lines, each a fault.
+Answer Run(const std::vector<std::string>& arguments, Environment& environment);
+
+// Each command prints to the session. On error it has printed nothing.
+absl::Status RunStatus(const StatusCommand& command, Session& session);
+absl::Status RunApply(const ApplyCommand& command, Session& session);
+absl::Status RunDump(const DumpCommand& command, Session& session);
+absl::Status RunEdit(const EditCommand& command, Session& session);
+absl::Status RunChainList(const ChainListCommand& command, Session& session);
+absl::Status RunChainShow(const ChainShowCommand& command, Session& session);
+absl::Status RunUidShow(const UidShowCommand& command, Session& session);
+absl::Status RunStats(const StatsCommand& command, Session& session);
+absl::Status RunExplain(const ExplainCommand& command, Session& session);
+absl::Status RunDoctor(const DoctorCommand& command, Session& session);
+absl::Status RunCompletion(const CompletionCommand& command, Session& session);
+
+// The part of `dump --tables` and `status` that is about the policy.
+void PrintTables(const PolicySnapshot& snapshot, const EngineStatus& status,
+                 Session& session);
+
+}  // namespace netpolicy::cli
+
+#endif  // NETPOLICY_NETD_CLI_COMMANDS_H_

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "netd/cli/connect.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "libpolicy/engine/engine.h"
+#include "libpolicy/engine/engine_options.h"
+#include "netd/service/client.h"
+
+namespace netpolicy::cli {
+namespace {
+
+// netd answers in milliseconds unless the machine is in trouble.
+constexpr absl::Duration kDeadline = absl::Seconds(30);
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
+    const GlobalOptions& options) {
+  if (options.access == Access::kDirect) {
+    EngineOptions engine;
+    engine.pin_dir = options.pin_dir;
+    engine.mode = OpenMode::kAdoptOnly;
+    return Engine::Open(engine);
+  }
+  return Client::Connect(options.socket, kDeadline);
+}
+
+DoctorReport Examine(const GlobalOptions& options) {
+  if (options.access == Access::kDirect) return {};
+  absl::StatusOr<std::unique_ptr<Client>> client =
+      Client::Connect(options.socket, kDeadline);
+  if (!client.ok()) return {};
+  return (*client)->Doctor().value_or(DoctorReport());
+}
+
+}  // namespace netpolicy::cli

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NETPOLICY_NETD_CLI_CONNECT_H_
+#define NETPOLICY_NETD_CLI_CONNECT_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "libpolicy/engine/policy_interface.h"
+#include "netd/cli/invocation.h"
+#include "netd/service/doctor.h"
+
+// ndc's connections to the outside.
+
+namespace netpolicy::cli {
+
+// A client of netd, or an Engine of this process over the pins, which it adopts
+// as they are. Errors: kNotFound and kUnavailable when there is no netd at the
+// socket, or nothing pinned at the directory; kPermissionDenied.
+absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
+    const GlobalOptions& options);
+
+// What the kernel and the machine offer: as netd sees it when there is one,
+// else as this process does.
+DoctorReport Examine(const GlobalOptions& options);
+
+}  // namespace netpolicy::cli
+
+#endif  // NETPOLICY_NETD_CLI_CONNECT_H_

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "netd/cli/commands.h"
+#include "netd/cli/units.h"
+
+namespace netpolicy::cli {
+namespace {
+
+// What a counter of bpf_progs/abi/loss.h means for whoever runs the machine.
+struct LossMeaning {
+  absl::string_view name;
+  enum class Kind {
+    kNormal,  // happens in ordinary operation and costs next to nothing
+    kCost,    // something is slower or less exact than it could be
+    kFault,   // should never happen
+  } kind;
+  absl::string_view text;
+};
+
+constexpr LossMeaning kMeanings[] = {
+    {"slow_path", LossMeaning::Kind::kNormal,
+     "packets judged without their socket's cached verdict: the first of each "
+     "connection and policy, and all that have no socket"},
+    {"no_socket", LossMeaning::Kind::kNormal,
+     "packets without a full socket: judged and charged as without an owner"},
+    {"socket_storage", LossMeaning::Kind::kCost,
+     "no memory for a socket's cache, so its packets are judged the slow way "
+     "(see net.core.optmem_max)"},
+    {"rows_full", LossMeaning::Kind::kCost,
+     "packets counted in the total but not for their UID: the table of "
+     "counters is full"},
+    {"drops_full", LossMeaning::Kind::kCost,
+     "refused packets that could not be counted: the table of refusals is "
+     "full"},
+    {"unparsable", LossMeaning::Kind::kCost,
+     "large packets whose headers were not understood: counted as one packet "
+     "each"},
+    {"tables", LossMeaning::Kind::kFault,
+     "a table that must exist could not be read, so packets were refused: a "
+     "fault in netpolicy"},
+};
+
+const LossMeaning* MeaningOf(absl::string_view name) {
+  for (const LossMeaning& meaning : kMeanings) {
+    if (meaning.name == name) return &meaning;
+  }
+  return nullptr;
+}
+
+TextTable::Cell StateCell(DoctorFinding::State state) {
+  switch (state) {
+    case DoctorFinding::State::kPresent:
+      return {"yes", Ink::kGood};
+    case DoctorFinding::State::kMissing:
+      return {"no", Ink::kBad};
+    case DoctorFinding::State::kUnknown:
+      return {"unknown", Ink::kWarning};
+  }
+  return "";
+}
+
+absl::string_view StateName(DoctorFinding::State state) {
+  switch (state) {
+    case DoctorFinding::State::kPresent:
+      return "present";
+    case DoctorFinding::State::kMissing:
+      return "missing";
+    case DoctorFinding::State::kUnknown:
+      return "unknown";
+  }
+  return "";
+}
+
+}  // namespace
+
+absl::Status RunDoctor(const DoctorCommand&, Session& session) {
+  const DoctorReport report = session.environment().examine(session.options());
+
+  // Without anything in force the machine can still be looked at.
+  std::string enforcement;
+  std::vector<LossCounter> losses;
+  const absl::StatusOr<PolicyInterface*> policy = session.policy();
+  absl::Status unreachable = policy.status();
+  if (policy.ok()) {
+    const absl::StatusOr<EngineStatus> status = (*policy)->Status();
+    unreachable = status.status();
+    if (status.ok()) losses = status->losses;
+  }
+  session.set_exit_code(kExitOk);
+
+  if (session.json()) {
+    Json findings = Json::array();
+    for (const DoctorFinding& finding : report) {
+      findings.push_back({{"name", TextJson(finding.name)},
+                          {"state", std::string(StateName(finding.state))},
+                          {"detail", TextJson(finding.detail)},
+                          {"cost", TextJson(finding.cost)}});
+    }
+    Json counters = Json::array();
+    for (const LossCounter& loss : losses) {
+      const LossMeaning* meaning = MeaningOf(loss.name);
+      counters.push_back(
+          {{"name", TextJson(loss.name)},
+           {"count", loss.count},
+           {"meaning", meaning == nullptr ? Json() : TextJson(meaning->text)}});
+    }
+    session.PrintJson(
+        {{"findings", std::move(findings)},
+         {"policy_error",
+          unreachable.ok() ? Json() : TextJson(unreachable.message())},
+         {"losses", std::move(counters)}});
+    return absl::OkStatus();
+  }
+
+  TextTable machine({{"feature"}, {"there"}, {"found"}});
+  for (const DoctorFinding& finding : report) {
+    machine.AddRow({Printable(finding.name), StateCell(finding.state),
+                    Printable(finding.detail)});
+    if (!finding.cost.empty()) {
+      machine.AddRow(
+          {"",
+           "",
+           {absl::StrCat("-> ", Printable(finding.cost)), Ink::kWarning}});
+    }
+  }
+  session.Print(machine.ToString(session.colour()));
+  session.Print("\n");
+  if (!unreachable.ok()) {
+    session.Print(absl::StrCat(
+        Paint("no policy to look at: ", Ink::kWarning, session.colour()),
+        Printable(unreachable.message()), "\n"));
+    return absl::OkStatus();
+  }
+  TextTable table(
+      {{"fallback or loss"}, {"count", TextTable::kRight}, {"meaning"}});
+  for (const LossCounter& loss : losses) {
+    if (loss.count == 0) continue;
+    const LossMeaning* meaning = MeaningOf(loss.name);
+    const bool normal =
+        meaning != nullptr && meaning->kind == LossMeaning::Kind::kNormal;
+    table.AddRow(
+        {Printable(loss.name),
+         {FormatCount(loss.count), normal ? Ink::kPlain : Ink::kWarning},
+         meaning == nullptr ? "unknown to this ndc"
+                            : std::string(meaning->text)});
+  }
+  session.Print(table.empty()
+                    ? "no packet was lost, miscounted or slowed down\n"
+                    : table.ToString(session.colour()));
+  return absl::OkStatus();
+}
+
+}  // namespace netpolicy::cli

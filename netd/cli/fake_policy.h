@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NETPOLICY_NETD_CLI_FAKE_POLICY_H_
+#define NETPOLICY_NETD_CLI_FAKE_POLICY_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "libpolicy/engine/policy_interface.h"
+
+namespace netpolicy::cli {
+
+// A policy that nobody enforces, for tests of what ndc prints. Commits are
+// worked out by the model; everything else is as set here.
+class FakePolicy : public PolicyInterface {
+ public:
+  // Generation 12, with every kind of rule; counters of every kind; all of it
+  // made up by hand.
+  FakePolicy();
+
+  absl::StatusOr<PolicySnapshot> GetPolicy() override;
+  absl::StatusOr<CommitResult> Commit(const Transaction& transaction,
+                                      const CommitOptions& options) override;
+  // UIDs without an explanation set are allowed.
+  absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override;
+  absl::StatusOr<StatsSnapshot> Stats() override { return stats; }
+  absl::StatusOr<EngineStatus> Status() override { return status; }
+
+  Generation generation{12};
+  Policy policy;
+  std::map<Uid, std::map<Direction, std::vector<ExplainedReason>>> reasons;
+  StatsSnapshot stats;
+  EngineStatus status;
+
+  // How many commits lose the race before one is let through.
+  int lost_races = 0;
+  // What the last commit asked for.
+  CommitOptions last_options;
+};
+
+}  // namespace netpolicy::cli
+
+#endif  // NETPOLICY_NETD_CLI_FAKE_POLICY_H_

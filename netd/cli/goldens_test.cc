@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What ndc prints, command by command, over a fake policy: each file in
+// testdata/ is a transcript. `bazel run //netd/cli:goldens_test -- --update`
+// rewrites them.
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "netd/cli/commands.h"
+#include "netd/cli/fake_names.h"
+#include "netd/cli/fake_policy.h"
+
+namespace netpolicy::cli {
+namespace {
+
+bool update = false;
+
+// Hands calls on to a policy that outlives it.
+class Borrowed : public PolicyInterface {
+ public:
+  explicit Borrowed(PolicyInterface& policy) : policy_(policy) {}
+  absl::StatusOr<PolicySnapshot> GetPolicy() override {
+    return policy_.GetPolicy();
+  }
+  absl::StatusOr<CommitResult> Commit(const Transaction& transaction,
+                                      const CommitOptions& options) override {
+    return policy_.Commit(transaction, options);
+  }
+  absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override {
+    return policy_.Explain(query);
+  }
+  absl::StatusOr<StatsSnapshot> Stats() override { return policy_.Stats(); }
+  absl::StatusOr<EngineStatus> Status() override { return policy_.Status(); }
+
+ private:
+  PolicyInterface& policy_;
+};
+
+// A machine with one fake policy, a few files and no netd at /nowhere.
+class World {
+ public:
+  World() {
+    environment_.names = &names_;
+    environment_.connect = [this](const GlobalOptions& options)
+        -> absl::StatusOr<std::unique_ptr<PolicyInterface>> {
+      if (options.socket == "/nowhere") {
+        return absl::UnavailableError(
+            "connect /nowhere: no such file; is netd running?");
+      }
+      if (options.socket == "/forbidden") {
+        return absl::PermissionDeniedError(
+            "connect /forbidden: permission denied");
+      }
+      return std::make_unique<Borrowed>(policy_);
+    };
+    environment_.read_file =
+        [this](const std::string& path) -> absl::StatusOr<std::string> {
+      const auto it = files_.find(path);
+      if (it == files_.end()) {
+        return absl::NotFoundError(
+            absl::StrCat("read ", path, ": no such file or directory"));
+      }
+      return it->second;
+    };
+    environment_.examine = [](const GlobalOptions&) -> DoctorReport {
+      using State = DoctorFinding::State;
+      return {
+          {"kernel", State::kPresent, "6.1.0-23-amd64", ""},
+          {"btf", State::kPresent, "/sys/kernel/btf/vmlinux", ""},
+          {"sk_storage", State::kMissing, "socket storage needs Linux 5.11",
+           "every packet takes the slow path"},
+          {"tcx", State::kUnknown, "probe: operation not permitted", ""},
+      };
+    };
+  }
+
+  Environment& environment() { return environment_; }
+  FakePolicy& policy() { return policy_; }
+  std::map<std::string, std::string>& files() { return files_; }
+
+  Answer Ndc(const std::vector<std::string>& arguments) {
+    return Run(arguments, environment_);
+  }
+
+  // "$ ndc ..." and all that came of it.
+  std::string Transcript(const std::string& command_line) {
+    std::vector<std::string> arguments =
+        absl::StrSplit(command_line, ' ', absl::SkipEmpty());
+    const Answer answer = Ndc(arguments);
+    std::string text = absl::StrCat("$ ndc ", command_line, "\n", answer.out);
+    if (!answer.err.empty()) {
+      for (absl::string_view line : absl::StrSplit(answer.err, '\n')) {
+        absl::StrAppend(&text, "stderr: ndc: ", line, "\n");
+      }
+    }
+    if (answer.exit_code != 0) {
+      absl::StrAppend(&text, "exit code ", answer.exit_code, "\n");
+    }
+    return text;
+  }
+
+ private:
+  FakeNames names_;
+  FakePolicy policy_;
+  std::map<std::string, std::string> files_;
+  Environment environment_;
+};
+
+void ExpectGolden(const std::string& name, const std::string& text) {
+  const std::string path = absl::StrCat("netd/cli/testdata/", name, ".txt");
+  if (update) {
+    const char* root = std::getenv("BUILD_WORKSPACE_DIRECTORY");
+    ASSERT_NE(root, nullptr) << "--update works under bazel run only";
+    std::ofstream(absl::StrCat(root, "/", path)) << text;
+    return;
+  }
+  std::ifstream file(path);
+  const std::string want((std::istreambuf_iterator<char>(file)),
+                         std::istreambuf_iterator<char>());
+  EXPECT_EQ(text, want) << path
+                        << "; if the new text is right: bazel run "
+                           "//netd/cli:goldens_test -- --update";
+}
+
+struct GoldenCase {
+  const char* name;                        // of the file
+  std::vector<std::string> command_lines;  // one world for all, in order
+};
+
+TEST(Goldens, WhatEachCommandPrints) {
+  const GoldenCase kCases[] = {
+      {"help",
+       {"--help", "apply --help", "chain --help", "chain add --help",
+        "explain --help", "uid internet --help"}},
+      {"version", {"--version", "-V", "status --version"}},
+      {"status", {"status", "status --json"}},
+      {"dump", {"dump", "--json dump"}},
+      {"dump_tables", {"dump --tables", "dump --tables --json"}},
+      {"apply",
+       {"apply policy.json --dry-run", "apply policy.json --dry-run --json",
+        "apply --expect-generation 12 --fence policy.json", "apply policy.json",
+        "apply policy.json --json", "apply policy.json --expect-generation 12",
+        "apply -"}},
+      {"apply_wrong",
+       {"apply missing.json", "apply syntax.json", "apply fields.json",
+        "apply values.json", "apply", "apply a b"}},
+      {"chain_show",
+       {"chain list", "chain show games", "chain show standby",
+        "chain show dozable --json", "chain show nosuch"}},
+      {"chain_list_json", {"chain list --json"}},
+      {"chain_edit",
+       {"chain enable standby powersave", "chain disable dozable --json",
+        "chain disable dozable", "chain add work --type allowlist",
+        "chain set-uids work 10001-10003 bob www-data",
+        "chain add-uid work 10005 10006",
+        "chain remove-uid work www-data --dry-run",
+        "chain remove-uid work www-data", "chain show work",
+        "chain set-uids work --none", "chain remove work", "chain show work"}},
+      {"chain_wrong",
+       {"chain enable nosuch", "chain add dozable --type denylist",
+        "chain add Wrong --type denylist", "chain add x --type nolist",
+        "chain add x", "chain remove dozable", "chain set-uids games",
+        "chain set-uids games 1 --none", "chain add-uid games mallory",
+        "chain add-uid games", "chain", "chain frobnicate"}},
+      {"uid_show",
+       {"uid show alice", "uid show 10004 4711",
+        "uid show alice 10004 --json"}},
+      {"uid_edit",
+       {"uid deny alice 4711", "uid allow 10003 --json", "uid default 10001",
+        "uid internet 10004 on", "uid internet bob off",
+        "uid internet bob default", "uid clear alice", "uid clear alice",
+        "uid show alice", "uid deny 20000-20999 --dry-run"}},
+      {"uid_wrong",
+       {"uid deny mallory", "uid deny 4294967295", "uid deny", "uid deny 9-8",
+        "uid internet alice", "uid internet alice maybe", "uid show -1"}},
+      {"default_edit",
+       {"default rule deny", "default internet off --json",
+        "default rule allow", "default rule maybe"}},
+      {"stats", {"stats", "stats --by iface", "stats --uid 10002"}},
+      {"stats_json", {"stats --json", "stats --by iface --json"}},
+      {"stats_wrong", {"stats --by colour", "stats --uid mallory"}},
+      {"explain",
+       {"explain --uid alice", "explain --uid bob",
+        "explain --uid bob --dir socket",
+        "explain --uid bob --dir in --iface eth0", "explain --uid 10004"}},
+      {"explain_json",
+       {"explain --uid bob --json --iface eth0",
+        "explain --uid alice --dir out --json"}},
+      {"explain_wrong",
+       {"explain", "explain --uid alice --dir sideways",
+        "explain --uid alice --iface nosuch0", "explain --uid mallory"}},
+      {"doctor", {"doctor", "doctor --json", "doctor --socket /nowhere"}},
+      {"unreachable",
+       {"status --socket /nowhere", "--socket /nowhere apply policy.json",
+        "dump --socket /forbidden"}},
+      {"usage",
+       {"", "frobnicate", "status extra", "--frobnicate", "status --pin-dir /x",
+        "completion", "completion zsh",
+        "explain --uid alice --expect-generation 3",
+        "apply policy.json --expect-generation x"}},
+  };
+  for (const GoldenCase& test : kCases) {
+    SCOPED_TRACE(test.name);
+    World world;
+    world.files()["policy.json"] = R"({
+  "version": 1,
+  // Nobody else stays awake.
+  "chains": [{"name": "dozable", "enabled": true, "uids": [10001]}]
+})";
+    world.files()["-"] = "{\"version\": 1}";
+    world.files()["syntax.json"] = "{\n  \"version\": 1\n  \"chains\": []\n}\n";
+    world.files()["fields.json"] =
+        "{\"version\": 1, \"colour\": 1,\n"
+        " \"defaults\": {\"rule\": \"maybe\"}}";
+    world.files()["values.json"] = "{\"version\": 2, \"uids\": [{\"uid\": 1}]}";
+    std::vector<std::string> transcripts;
+    for (const std::string& command_line : test.command_lines) {
+      transcripts.push_back(world.Transcript(command_line));
+    }
+    ExpectGolden(test.name, absl::StrJoin(transcripts, "\n"));
+  }
+}
+
+TEST(Commit, IsTriedAgainWhenNoGenerationWasExpected) {
+  World world;
+  world.policy().lost_races = 3;
+  EXPECT_EQ(world.Transcript("uid deny 5"),
+            "$ ndc uid deny 5\n+ uid 5: rule deny\ngeneration 13\n");
+  world.policy().lost_races = 1000;
+  EXPECT_EQ(world.Transcript("uid allow 5"),
+            "$ ndc uid allow 5\n"
+            "stderr: ndc: commit policy: lost the race\nexit code 1\n");
+  EXPECT_GT(world.policy().lost_races, 900);
+}
+
+TEST(Commit, IsNotTriedAgainWhenAGenerationWasExpected) {
+  World world;
+  world.policy().lost_races = 1;
+  EXPECT_EQ(world.Transcript("uid deny 5 --expect-generation 12"),
+            "$ ndc uid deny 5 --expect-generation 12\n"
+            "stderr: ndc: commit policy: lost the race\nexit code 4\n");
+}
+
+TEST(Commit, OptionsReachThePolicy) {
+  World world;
+  world.Transcript("chain enable standby");
+  EXPECT_EQ(world.policy().last_options.fence, Fence::kNone);
+  EXPECT_EQ(world.policy().last_options.mode, CommitMode::kApply);
+  EXPECT_EQ(world.policy().last_options.expected_generation, absl::nullopt);
+  world.Transcript(
+      "chain enable standby --fence --dry-run "
+      "--expect-generation 13");
+  EXPECT_EQ(world.policy().last_options.fence, Fence::kWait);
+  EXPECT_EQ(world.policy().last_options.mode, CommitMode::kDryRun);
+  EXPECT_EQ(world.policy().last_options.expected_generation, Generation{13});
+}
+
+TEST(CommandLine, NamesOfCommandsAreOrdinaryArguments) {
+  World world;
+  world.files()["dump"] = "{\"version\": 1}";
+  EXPECT_EQ(world.Transcript("apply dump --dry-run").find("stderr"),
+            std::string::npos);
+  world.Transcript("chain add status --type denylist");
+  EXPECT_NE(world.policy().policy.FindChain("status"), nullptr);
+  world.Transcript("chain enable status");
+  EXPECT_EQ(world.policy().policy.FindChain("status")->enabled, Switch::kOn);
+  world.Transcript("chain add uid --type denylist");
+  world.Transcript("chain disable uid status");
+  EXPECT_EQ(world.policy().policy.FindChain("status")->enabled, Switch::kOff);
+}
+
+TEST(Json, EveryAnswerIsAnObjectWithAVersion) {
+  World world;
+  world.files()["policy.json"] = "{\"version\": 1}";
+  for (const char* command_line :
+       {"status", "dump", "dump --tables", "chain list", "chain show games",
+        "uid show alice", "stats", "stats --by iface", "explain --uid alice",
+        "doctor", "uid deny 5", "apply policy.json"}) {
+    const Answer answer =
+        world.Ndc(absl::StrSplit(absl::StrCat("--json ", command_line), ' '));
+    const Json json = Json::parse(answer.out, nullptr,
+                                  /*allow_exceptions=*/false);
+    ASSERT_TRUE(json.is_object()) << command_line;
+    EXPECT_EQ(json.begin().key(), "version") << command_line;
+    EXPECT_EQ(json["version"], 1) << command_line;
+  }
+}
+
+TEST(Json, WhatIsNotUtf8IsReplaced) {
+  World world;
+  world.policy().status.pin_dir = "/\xff";
+  const Answer answer = world.Ndc({"status", "--json"});
+  EXPECT_EQ(Json::parse(answer.out)["pin_dir"], "/\xef\xbf\xbd");
+}
+
+TEST(Dump, CanBeAppliedAgain) {
+  World world;
+  world.files()["dumped"] = world.Ndc({"dump"}).out;
+  EXPECT_EQ(world.Transcript("apply dumped"),
+            "$ ndc apply dumped\nnothing to change, generation 12\n");
+}
+
+TEST(Explain, AnyBlockedDirectionGivesExitCode3) {
+  World world;
+  EXPECT_EQ(world.Ndc({"explain", "--uid", "10004"}).exit_code, 3);
+  EXPECT_EQ(world.Ndc({"explain", "--uid", "10004", "--dir", "out"}).exit_code,
+            0);
+}
+
+// One row a command, in words.
+std::vector<std::string> CommandsOfCompletion() {
+  World world;
+  const Answer answer = world.Ndc({"completion", "bash"});
+  std::vector<std::string> commands;
+  for (absl::string_view line : absl::StrSplit(answer.out, '\n')) {
+    const std::vector<std::string> parts = absl::StrSplit(line, '\'');
+    if (parts.size() == 9 && absl::StartsWith(line, "    '") &&
+        !parts[1].empty()) {
+      commands.push_back(parts[1]);
+    }
+  }
+  return commands;
+}
+
+TEST(ManPage, NamesEveryCommandAndOption) {
+  const std::vector<std::string> commands = CommandsOfCompletion();
+  EXPECT_GT(commands.size(), 25u);
+  std::ifstream file("packaging/man/ndc.8");
+  std::string page((std::istreambuf_iterator<char>(file)),
+                   std::istreambuf_iterator<char>());
+  page = absl::StrReplaceAll(page, {{"\\-", "-"}});
+  World world;
+  for (const std::string& command : commands) {
+    // A command with commands of its own is named by those.
+    bool has_own = false;
+    for (const std::string& other : commands) {
+      has_own |= absl::StartsWith(other, command + " ");
+    }
+    if (!has_own) {
+      EXPECT_NE(page.find(command), std::string::npos) << command;
+    }
+    const std::string help = world.Transcript(absl::StrCat(command, " --help"));
+    for (absl::string_view line : absl::StrSplit(help, '\n')) {
+      if (!absl::StartsWith(line, "  --")) continue;
+      const std::vector<std::string> words =
+          absl::StrSplit(line, ' ', absl::SkipEmpty());
+      EXPECT_NE(page.find(words[0]), std::string::npos)
+          << command << " " << words[0];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace netpolicy::cli
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--update") == 0) netpolicy::cli::update = true;
+  }
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NETPOLICY_NETD_CLI_INVOCATION_H_
+#define NETPOLICY_NETD_CLI_INVOCATION_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/types/optional.h"
+#include "absl/types/variant.h"
+#include "libpolicy/engine/policy_interface.h"
+#include "libpolicy/model/edit.h"
+#include "libpolicy/model/ids.h"
+
+// What a command line asks for, with every name resolved. Plain values.
+
+namespace netpolicy::cli {
+
+enum class Format { kHuman, kJson };
+
+// Where the policy is.
+enum class Access {
+  kService,  // a running netd, at its socket
+  kDirect,   // the pins, with an Engine in this process
+};
+
+struct GlobalOptions {
+  Access access = Access::kService;
+  std::string socket;   // of netd
+  std::string pin_dir;  // with kDirect
+  Format format = Format::kHuman;
+};
+
+struct StatusCommand {};
+struct ApplyCommand {
+  std::string file;  // "-": standard input
+  CommitOptions options;
+};
+struct DumpCommand {
+  enum class What { kPolicy, kTables } what = What::kPolicy;
+};
+// `chain add`, `uid deny` and all others that change a policy by itself.
+struct EditCommand {
+  Transaction transaction;
+  CommitOptions options;
+};
+struct ChainListCommand {};
+struct ChainShowCommand {
+  std::string name;
+};
+struct UidShowCommand {
+  std::vector<Uid> uids;
+};
+struct StatsCommand {
+  enum class By { kUid, kInterface } by = By::kUid;
+  absl::optional<Uid> uid;  // set: of this UID only
+};
+struct ExplainCommand {
+  ExplainQuery query;
+};
+struct DoctorCommand {};
+struct CompletionCommand {
+  std::string script;
+};
+
+using Command = absl::variant<StatusCommand, ApplyCommand, DumpCommand,
+                              EditCommand, ChainListCommand, ChainShowCommand,
+                              UidShowCommand, StatsCommand, ExplainCommand,
+                              DoctorCommand, CompletionCommand>;
+
+struct Invocation {
+  GlobalOptions global;
+  Command command;
+};
+
+}  // namespace netpolicy::cli
+
+#endif  // NETPOLICY_NETD_CLI_INVOCATION_H_

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// ndc: shows and changes the network policy. See ndc(8).
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "libpolicy/base/unique_fd.h"
+#include "libpolicy/model/document.h"
+#include "netd/cli/commands.h"
+#include "netd/cli/connect.h"
+#include "netd/cli/exit_code.h"
+#include "netd/cli/names.h"
+#include "netd/cli/text_table.h"
+
+namespace netpolicy::cli {
+namespace {
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  const bool is_input = path == "-";
+  const std::string name = is_input ? "standard input" : Printable(path);
+  UniqueFd file;
+  if (!is_input) {
+    file.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.ok()) {
+      const absl::string_view cause = std::strerror(errno);
+      return absl::NotFoundError(absl::StrCat("read ", name, ": ", cause));
+    }
+  }
+  std::string text;
+  std::vector<char> buffer(size_t{1} << 16);
+  for (;;) {
+    const ssize_t got = read(is_input ? STDIN_FILENO : file.get(),
+                             buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      const absl::string_view cause = std::strerror(errno);
+      return absl::UnavailableError(absl::StrCat("read ", name, ": ", cause));
+    }
+    if (got == 0) return text;
+    text.append(buffer.data(), got);
+    if (text.size() > kMaxPolicyJsonBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "read ", name, ": larger than ", kMaxPolicyJsonBytes >> 20, " MiB"));
+    }
+  }
+}
+
+// False when not all could be written; errno says why.
+bool WriteAll(int fd, absl::string_view text) {
+  while (!text.empty()) {
+    const ssize_t put = write(fd, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return false;
+    text.remove_prefix(put);
+  }
+  return true;
+}
+
+Colour ColourOfOutput() {
+  const char* const term = std::getenv("TERM");
+  const char* const no_colour = std::getenv("NO_COLOR");  // no-color.org
+  const bool plain = term == nullptr || std::strcmp(term, "dumb") == 0 ||
+                     (no_colour != nullptr && *no_colour != '\0');
+  return !plain && isatty(STDOUT_FILENO) == 1 ? Colour::kAnsi : Colour::kNever;
+}
+
+int Main(int argc, char** argv) {
+  // A reader that went away (`ndc dump | head -1`) is told by write(2).
+  std::signal(SIGPIPE, SIG_IGN);
+
+  SystemNames names;
+  Environment environment;
+  environment.connect = Connect;
+  environment.read_file = ReadFile;
+  environment.examine = Examine;
+  environment.names = &names;
+  environment.colour = ColourOfOutput();
+
+  const Answer answer =
+      Run(std::vector<std::string>(argv + std::min(argc, 1), argv + argc),
+          environment);
+  if (!answer.err.empty()) {
+    std::string lines;
+    for (absl::string_view line : absl::StrSplit(answer.err, '\n')) {
+      absl::StrAppend(&lines, "ndc: ", line, "\n");
+    }
+    WriteAll(STDERR_FILENO, lines);
+  }
+  // Who reads no further has had enough, which is no fault. A full disk is.
+  if (!WriteAll(STDOUT_FILENO, answer.out) && errno != EPIPE) {
+    WriteAll(STDERR_FILENO, absl::StrCat("ndc: write standard output: ",
+                                         std::strerror(errno), "\n"));
+    return kExitFailed;
+  }
+  return answer.exit_code;
+}
+
+}  // namespace
+}  // namespace netpolicy::cli
+
+int main(int argc, char** argv) { return netpolicy::cli::Main(argc, argv); }

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// apply, dump, and every command that changes the policy by itself.
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "libpolicy/base/status_macros.h"
+#include "netd/cli/commands.h"
+#include "netd/cli/policy_file.h"
+
+namespace netpolicy::cli {
+namespace {
+
+// An edit that names no generation does not care which policy it changes, so a
+// lost race is no reason to bother anybody.
+constexpr int kMaxAttempts = 10;
+
+absl::StatusOr<CommitResult> Commit(const Transaction& transaction,
+                                    const CommitOptions& options,
+                                    Session& session) {
+  NP_ASSIGN_OR_RETURN(PolicyInterface * policy, session.policy());
+  absl::StatusOr<CommitResult> result = policy->Commit(transaction, options);
+  if (options.expected_generation.has_value()) {
+    if (absl::IsAborted(result.status())) session.set_exit_code(kExitLostRace);
+    return result;
+  }
+  for (int attempt = 1;
+       attempt < kMaxAttempts && absl::IsAborted(result.status()); ++attempt) {
+    result = policy->Commit(transaction, options);
+  }
+  return result;
+}
+
+Ink InkOfDifference(absl::string_view line) {
+  if (absl::StartsWith(line, "+")) return Ink::kGood;
+  if (absl::StartsWith(line, "-")) return Ink::kBad;
+  if (absl::StartsWith(line, "~")) return Ink::kWarning;
+  return Ink::kPlain;
+}
+
+void PrintResult(const CommitResult& result, const CommitOptions& options,
+                 Session& session) {
+  const bool dry_run = options.mode == CommitMode::kDryRun;
+  const bool changed = !result.delta.empty();
+  const std::vector<std::string> lines =
+      absl::StrSplit(result.difference, '\n', absl::SkipEmpty());
+  if (session.json()) {
+    Json changes = Json::array();
+    for (const std::string& line : lines) changes.push_back(TextJson(line));
+    session.PrintJson({{"generation", ToInt(result.generation)},
+                       {"changed", changed && !dry_run},
+                       {"dry_run", dry_run},
+                       {"changes", std::move(changes)}});
+    return;
+  }
+  for (const std::string& line : lines) {
+    session.Print(
+        Paint(Printable(line), InkOfDifference(line), session.colour()));
+    session.Print("\n");
+  }
+  const char* const what = !changed  ? "nothing to change, generation "
+                           : dry_run ? "dry run, still generation "
+                                     : "generation ";
+  session.Print(absl::StrCat(what, ToInt(result.generation), "\n"));
+}
+
+}  // namespace
+
+absl::Status RunApply(const ApplyCommand& command, Session& session) {
+  NP_ASSIGN_OR_RETURN(const std::string text,
+                      session.environment().read_file(command.file));
+  NP_ASSIGN_OR_RETURN(
+      Policy policy,
+      ParsePolicyFile(text, command.file == "-" ? "standard input"
+                                                : Printable(command.file)));
+  NP_ASSIGN_OR_RETURN(
+      const CommitResult result,
+      Commit({ReplacePolicy{std::move(policy)}}, command.options, session));
+  PrintResult(result, command.options, session);
+  return absl::OkStatus();
+}
+
+absl::Status RunEdit(const EditCommand& command, Session& session) {
+  NP_ASSIGN_OR_RETURN(const CommitResult result,
+                      Commit(command.transaction, command.options, session));
+  PrintResult(result, command.options, session);
+  return absl::OkStatus();
+}
+
+absl::Status RunDump(const DumpCommand& command, Session& session) {
+  NP_ASSIGN_OR_RETURN(PolicyInterface * policy, session.policy());
+  NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, policy->GetPolicy());
+  if (command.what == DumpCommand::What::kPolicy) {
+    session.Print(PolicyFileText(snapshot.policy));
+    return absl::OkStatus();
+  }
+  NP_ASSIGN_OR_RETURN(const EngineStatus status, policy->Status());
+  PrintTables(snapshot, status, session);
+  return absl::OkStatus();
+}
+
+}  // namespace netpolicy::cli

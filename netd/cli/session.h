@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef NETPOLICY_NETD_CLI_SESSION_H_
+#define NETPOLICY_NETD_CLI_SESSION_H_
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "libpolicy/engine/policy_interface.h"
+#include "netd/cli/exit_code.h"
+#include "netd/cli/invocation.h"
+#include "netd/cli/names.h"
+#include "netd/cli/text_table.h"
+#include "netd/service/doctor.h"
+
+namespace netpolicy::cli {
+
+// What a run of ndc needs of the world; the tests have a world of their own.
+struct Environment {
+  // Opens the policy that the options name. Errors: kNotFound and kUnavailable
+  // when there is nobody to ask.
+  std::function<absl::StatusOr<std::unique_ptr<PolicyInterface>>(
+      const GlobalOptions&)>
+      connect;
+  // The whole of a file; "-" is standard input.
+  std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
+  // What the kernel and the machine offer, asked of netd or found out here.
+  std::function<DoctorReport(const GlobalOptions&)> examine;
+  Names* names = nullptr;
+  Colour colour = Colour::kNever;
+};
+
+// Keys stay in the order in which they were added.
+using Json = nlohmann::ordered_json;
+
+// The "version" of what --json prints. It grows when a field changes its
+// meaning or goes away; new fields come without notice.
+inline constexpr int kJsonVersion = 1;
+
+// One run of a command: what it asks, prints and returns.
+class Session {
+ public:
+  Session(const GlobalOptions& options, Environment& environment)
+      : options_(options), environment_(environment) {}
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const GlobalOptions& options() const { return options_; }
+  Environment& environment() { return environment_; }
+  Names& names() { return *environment_.names; }
+  Colour colour() const {
+    return options_.format == Format::kJson ? Colour::kNever
+                                            : environment_.colour;
+  }
+  bool json() const { return options_.format == Format::kJson; }
+
+  // The policy to ask; connects at the first call. Valid as long as the
+  // session.
+  absl::StatusOr<PolicyInterface*> policy();
+
+  // Adds to standard output.
+  void Print(absl::string_view text) { out_.append(text.data(), text.size()); }
+  // `fields` behind {"version": kJsonVersion}, indented, with a newline.
+  void PrintJson(const Json& fields);
+
+  // "10007 (alice)"
+  std::string Who(Uid uid) { return UidText(uid, names()); }
+
+  void set_exit_code(ExitCode code) { exit_code_ = code; }
+  ExitCode exit_code() const { return exit_code_; }
+  // What was printed.
+  const std::string& out() const { return out_; }
+  std::string TakeOut() { return std::move(out_); }
+
+ private:
+  const GlobalOptions& options_;
+  Environment& environment_;
+  std::unique_ptr<PolicyInterface> policy_;
+  std::string out_;
+  ExitCode exit_code_ = kExitOk;
+};
+
+// {"uid": 10007, "user": "alice"}; {"uid": null} for kNoOwner; "user" only
+// where there is one.
+Json UidJson(Uid uid, Names& names);
+
+// Text from outside as a JSON string: what isn't UTF-8 is replaced.
+Json TextJson(absl::string_view text);
+
+}  // namespace netpolicy::cli
+
+#endif  // NETPOLICY_NETD_CLI_SESSION_H_
