@@ -1,0 +1,140 @@
+"""The suite: the tests of the tree that run under every kernel, and how tools/test is told of them."""
+
+import concurrent.futures
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+
+import report_tests
+from vm_lib import debian
+from vm_lib import guest
+from vm_lib import image
+from vm_lib import kernels
+from vm_lib import machine
+from vm_lib import session
+from vm_lib import suite_list
+
+LIST_NAME = "tools/vm_suite.txt"
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+# An emulated machine keeps one processor busy.
+_MACHINES_AT_ONCE = max(1, min(2, os.cpu_count() or 1))
+_OUTPUT_LINES = 60
+
+
+def _build(tests):
+    """Builds the tests; returns the directory of what Bazel builds."""
+    labels = [test.label for test in tests]
+    command = ["bazel", "build", "--keep_going", "--noshow_progress", "--noshow_loading_progress", "--", *labels]
+    if subprocess.run(command, cwd=_ROOT, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+        raise suite_list.SuiteError("build suite: bazel failed")
+    listed = subprocess.run(["bazel", "info", "bazel-bin"], cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True, check=True)
+    return listed.stdout.strip()
+
+
+@dataclasses.dataclass
+class _Report:
+    """The results of one kernel: `cases` are (status, name, detail), `lines` are for the reader."""
+
+    key: str
+    cases: list = dataclasses.field(default_factory=list)
+    lines: list = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, status, name, detail=""):
+        self.cases.append((status, f"kernel {self.key} {name}".rstrip(), " ".join(detail.split())))
+        if status == "failed":
+            self.lines.append(f"  FAIL  {name}" + (f": {detail}" if detail else ""))
+
+    def count(self, status):
+        return sum(case[0] == status for case in self.cases)
+
+    def line(self):
+        return (f"kernel {self.key}: {self.count('passed')} passed, {self.count('failed')} failed, "
+                f"{self.count('skipped')} skipped ({self.seconds:.1f} s)")
+
+
+def _run_kernel(key, tests, bin_directory, output):
+    report = _Report(key)
+    runs, tools, data = [], [], []
+    for number, test in enumerate(tests):
+        outputs = f"/out/{number}"
+        runs.append(guest.Run(test.label, [test.binary(bin_directory)],
+                              {"GTEST_OUTPUT": f"xml:{outputs}/test.xml", **test.environment}, outputs, test.seconds))
+        tools += [tool for tool in test.tools if tool not in tools]
+        data += [(os.path.join(_ROOT, host), where or host) for host, where in test.data]
+    try:
+        outcome = session.run(session.Plan(key, runs, tools, data), lambda text: None)
+    except debian.PackageError as error:
+        report.add("skipped", "", str(error))
+        report.lines.append(f"  skip  {error}")
+        return report
+    except (image.ImageError, machine.MachineError) as error:
+        report.add("failed", "", str(error))
+        return report
+    report.seconds = outcome.result.total
+    with tempfile.TemporaryDirectory(prefix="netpolicy-vm-") as work:
+        machine.extract(outcome.result, work)
+        for number, (test, code) in enumerate(zip(tests, outcome.codes)):
+            _report_test(report, test, code, outcome.result.runs[number:number + 1], os.path.join(work, str(number), "test.xml"))
+    if output:
+        for number, test in enumerate(tests):
+            where = os.path.join(output, key, test.label[2:].replace(":", "/"))
+            machine.extract(outcome.result, where, f"out/{number}")
+    for fault in outcome.faults:
+        report.add("failed", fault)
+    return report
+
+
+def _report_test(report, test, code, runs, xml):
+    cases = report_tests.cases_of(xml)
+    for status, name, detail in cases:
+        report.add(status, f"{test.label} {name}", detail)
+    failed = any(status == "failed" for status, _, _ in cases)
+    if code != 0 and not failed:
+        report.add("failed", test.label, f"exit code {code}")
+    elif not cases:
+        report.add("passed", test.label)
+    if code != 0:
+        printed = runs[0].output.decode(errors="replace").splitlines() if runs else []
+        report.lines += ["    | " + line for line in printed[-_OUTPUT_LINES:]]
+
+
+def run(keys, results=None, output=None):
+    """Runs the suite under each kernel, prints a line for each, appends to the file `results`; returns the exit code."""
+    if "host" in keys:
+        raise suite_list.SuiteError("run suite on host: tools/test does that")
+    tests = suite_list.read(os.path.join(_ROOT, LIST_NAME))
+    if not tests:
+        print(f"no test in {LIST_NAME}")
+        return 0
+    bin_directory = _build(tests)
+    printing = threading.Lock()
+    failed = 0
+
+    def one(key):
+        report = _run_kernel(key, tests, bin_directory, output)
+        with printing:
+            for line in report.lines:
+                print(line)
+            print(report.line(), flush=True)
+            if results:
+                with open(results, "a", encoding="utf-8") as out:
+                    out.writelines("\t".join(case) + "\n" for case in report.cases)
+        return report.count("failed")
+
+    with concurrent.futures.ThreadPoolExecutor(_MACHINES_AT_ONCE) as pool:
+        futures = [pool.submit(one, key) for key in keys]
+        try:
+            for future in futures:
+                failed += future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            machine.stop_all()
+            raise
+    sys.stdout.flush()
+    return 1 if failed else 0
