@@ -6,6 +6,8 @@
 #ifndef NETPOLICY_LIBPOLICY_ENGINE_ENGINE_FIXTURE_H_
 #define NETPOLICY_LIBPOLICY_ENGINE_ENGINE_FIXTURE_H_
 
+#include <sys/file.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -41,6 +43,11 @@ class EnginePeer {
     std::unique_ptr<TableWriter>& writer =
         CommitterPeer::Writer(engine.impl_->committer);
     writer = make(std::move(writer));
+  }
+
+  // Gives back the lock that a forked child died with: it is the parent's too.
+  static void Unlock(const Engine& engine) {
+    flock(engine.impl_->installation.pin_dir.get(), LOCK_UN);
   }
 
   static const Tables& TablesOf(const Engine& engine) {
