@@ -69,10 +69,9 @@ absl::Status Committer::Initialize() {
 }
 
 absl::StatusOr<bool> Committer::Recover() {
-  const bool redone = CompleteInterrupted();
+  const bool completed = CompleteInterrupted();
   NP_RETURN_IF_ERROR(Refresh());
-  NP_RETURN_IF_ERROR(QuiesceIdleSlot());
-  return redone;
+  return completed;
 }
 
 absl::StatusOr<CommitResult> Committer::Commit(const Transaction& transaction,

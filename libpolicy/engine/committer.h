@@ -74,8 +74,8 @@ class Committer {
   // none.
   bool CompleteInterrupted();
 
-  // As CompleteInterrupted(), and makes sure that a commit need not wait
-  // for packets of before.
+  // As CompleteInterrupted(), and reads the tables. Errors: kDataLoss when they
+  // contradict themselves.
   absl::StatusOr<bool> Recover();
 
   // PolicyInterface::Commit().

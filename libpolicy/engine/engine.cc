@@ -17,6 +17,7 @@
 #include "libpolicy/engine/stats.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/link.h"
+#include "libpolicy/kernel/pin.h"
 #include "libpolicy/model/explain.h"
 
 namespace netpolicy {
@@ -49,23 +50,32 @@ absl::StatusOr<uint32_t> CountEntries(const RawMap& map) {
   return count;
 }
 
-// With kAdoptOnly either descriptor may be missing.
-absl::StatusOr<ProgramStatus> StatusOfProgram(const InstalledProgram& program) {
+// What is in force now: another engine may have put its own program into the
+// link since this one was opened. With kAdoptOnly either descriptor may be
+// missing.
+absl::StatusOr<ProgramStatus> StatusOfProgram(const InstalledProgram& program,
+                                              const std::string& pin) {
   ProgramStatus status;
   status.name = program.name;
+  absl::optional<uint32_t> linked;
   if (program.link.ok()) {
     NP_ASSIGN_OR_RETURN(const CgroupLinkInfo link,
                         ReadCgroupLinkInfo(program.link.get()));
     status.link_id = link.cgroup_id == 0 ? 0 : link.id;
+    linked = link.program_id;
   }
-  if (program.program.ok()) {
-    NP_ASSIGN_OR_RETURN(ProgramInfo info,
-                        ReadProgramInfo(program.program.get()));
-    status.id = info.id;
-    status.tag = std::move(info.tag);
-    status.xlated_bytes = info.xlated_bytes;
-    status.jited_bytes = info.jited_bytes;
+  if (!program.program.ok()) return status;
+  NP_ASSIGN_OR_RETURN(ProgramInfo info, ReadProgramInfo(program.program.get()));
+  if (linked.has_value() && *linked != info.id) {
+    const absl::StatusOr<UniqueFd> pinned = OpenPin(pin, PinKind::kProgram);
+    if (pinned.ok()) {
+      NP_ASSIGN_OR_RETURN(info, ReadProgramInfo(pinned->get()));
+    }
   }
+  status.id = info.id;
+  status.tag = std::move(info.tag);
+  status.xlated_bytes = info.xlated_bytes;
+  status.jited_bytes = info.jited_bytes;
   return status;
 }
 
@@ -203,7 +213,10 @@ absl::StatusOr<EngineStatus> Engine::Status() {
   status.cgroup_id = impl_->installation.cgroup.id;
   status.pin_dir = impl_->options.pin_dir;
   for (const InstalledProgram& program : impl_->installation.programs) {
-    NP_ASSIGN_OR_RETURN(ProgramStatus entry, StatusOfProgram(program));
+    NP_ASSIGN_OR_RETURN(
+        ProgramStatus entry,
+        StatusOfProgram(program, absl::StrCat(impl_->options.pin_dir,
+                                              "/programs/", program.name)));
     status.programs.push_back(std::move(entry));
   }
   for (const RawMap* map : tables.All()) {

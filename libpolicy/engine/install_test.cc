@@ -214,6 +214,44 @@ TEST_F(InstallTest, AnotherVersionsProgramIsReplacedInItsLink) {
   EXPECT_EQ(LinkedProgram("np_ingress"), ingress);
 }
 
+TEST_F(InstallTest, AdoptOnlyLeavesProgramsAndLinksAsTheyAre) {
+  auto engine = Open();
+  ASSERT_NE(engine, nullptr);
+  engine.reset();
+  const UniqueFd other = LoadOtherEgress();
+  {
+    auto link = OpenPin(LinkPin("np_egress"), PinKind::kLink);
+    ASSERT_THAT(link, IsOk());
+    ASSERT_THAT(UpdateLink(link->get(), other.get(), "np_egress"), IsOk());
+  }
+  ASSERT_THAT(ReplacePin(other.get(), ProgramPin("np_egress"), {}), IsOk());
+  ASSERT_THAT(Unpin(LinkPin("np_ingress")), IsOk());
+  EngineOptions options = Options();
+  options.mode = OpenMode::kAdoptOnly;
+  options.cgroup = "";  // Whatever it is.
+  auto adopted = Open(options);
+  ASSERT_NE(adopted, nullptr);
+  EXPECT_EQ(LinkedProgram("np_egress"), ReadProgramInfo(other.get())->id);
+  EXPECT_THAT(ListPins(PinDir() + "/links"),
+              IsOkAndHolds(ElementsAre("np_egress", "np_sock_create")));
+  ASSERT_THAT(adopted->Commit({Deny(1)}, {}), IsOk());
+  auto status = adopted->Status();
+  ASSERT_THAT(status, IsOk());
+  EXPECT_EQ(status->cgroup, cgroup_->path());
+  EXPECT_EQ(status->cgroup_id, cgroup_->id());
+  ASSERT_THAT(status->programs, ::testing::SizeIs(3));
+  EXPECT_EQ(status->programs[0].name, "np_ingress");
+  EXPECT_EQ(status->programs[0].link_id, 0u);
+  EXPECT_EQ(status->programs[1].id, ReadProgramInfo(other.get())->id);
+
+  // It sees what another engine puts in its place.
+  auto replacing = Open();
+  ASSERT_NE(replacing, nullptr);
+  status = adopted->Status();
+  ASSERT_THAT(status, IsOk());
+  EXPECT_EQ(status->programs[1].id, LinkedProgram("np_egress"));
+}
+
 TEST_F(InstallTest, AProgramOverOtherTablesIsReplaced) {
   // The same program, but from a set-up elsewhere.
   EngineOptions elsewhere = Options();

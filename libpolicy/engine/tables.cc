@@ -2,6 +2,8 @@
 
 #include "libpolicy/engine/tables.h"
 
+#include <linux/bpf.h>
+
 #include <utility>
 
 #include "absl/status/status.h"
@@ -18,6 +20,13 @@ absl::StatusOr<MappedTable<Value>> OpenMapped(UniqueFd fd) {
       internal::CheckElementSizes(map.info(), sizeof(uint32_t), sizeof(Value)));
   NP_ASSIGN_OR_RETURN(auto array, MappedArray<Value>::Map(map));
   return MappedTable<Value>{std::move(map), std::move(array)};
+}
+
+absl::Status CheckType(const MapInfo& info, bpf_map_type expected) {
+  if (info.type == expected) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat("open map ", info.name,
+                                                    ": type is ", info.type,
+                                                    ", expected ", expected));
 }
 
 absl::Status CheckSize(const MapInfo& info, uint32_t expected) {
@@ -58,6 +67,16 @@ absl::StatusOr<Tables> Tables::Open(
                       PerCpuMap<uint32_t, uint64_t>::Open(std::move(fds[9])));
   NP_ASSIGN_OR_RETURN(RawMap socket, RawMap::Open(std::move(fds[10])));
   NP_ASSIGN_OR_RETURN(RawMap fence, RawMap::Open(std::move(fds[11])));
+
+  // Mapped tables are arrays: nothing else can be mapped.
+  NP_RETURN_IF_ERROR(CheckType(uid_index.info(), BPF_MAP_TYPE_HASH));
+  NP_RETURN_IF_ERROR(CheckType(rows.info(), BPF_MAP_TYPE_HASH));
+  NP_RETURN_IF_ERROR(CheckType(free_rows.info(), BPF_MAP_TYPE_QUEUE));
+  NP_RETURN_IF_ERROR(CheckType(counters.info(), BPF_MAP_TYPE_PERCPU_ARRAY));
+  NP_RETURN_IF_ERROR(CheckType(drops.info(), BPF_MAP_TYPE_PERCPU_HASH));
+  NP_RETURN_IF_ERROR(CheckType(loss.info(), BPF_MAP_TYPE_PERCPU_ARRAY));
+  NP_RETURN_IF_ERROR(CheckType(socket.info(), BPF_MAP_TYPE_SK_STORAGE));
+  NP_RETURN_IF_ERROR(CheckType(fence.info(), BPF_MAP_TYPE_ARRAY_OF_MAPS));
 
   NP_RETURN_IF_ERROR(CheckSize(control.map.info(), 1));
   NP_RETURN_IF_ERROR(CheckSize(config.map.info(), NP_SLOTS));
