@@ -66,7 +66,9 @@ static __always_inline void np_count_drop(const struct np_drop_key* key,
     return;
   }
   __sync_fetch_and_add(&counters->packets, packets);
-  __sync_fetch_and_add(&counters->bytes, bytes);
+  // clang makes an add of a constant 0 an atomic load, which 5.10 does not
+  // have.
+  if (bytes) __sync_fetch_and_add(&counters->bytes, bytes);
 }
 
 #endif  // NETPOLICY_BPF_PROGS_LIB_ACCOUNT_H_
