@@ -49,7 +49,7 @@ __u64& ChangeStatedWord(np_control& control) {
 
 }  // namespace
 
-absl::Status Committer::Initialize() {
+absl::Status Committer::Initialize(const Policy& initial) {
   const MapImage image = Compile(policy_);
   bool changed = false;
   NP_RETURN_IF_ERROR(
@@ -65,7 +65,16 @@ absl::Status Committer::Initialize() {
   // Nothing runs yet.
   writer_->Publish(control().fenced_generation, 1);
   writer_->Publish(control().active, np_active(1, 0));
-  return absl::OkStatus();
+  if (initial == Policy()) return absl::OkStatus();
+
+  NP_RETURN_IF_ERROR(Reload());
+  const PolicyDelta delta = Diff(policy_, initial);
+  NP_RETURN_IF_ERROR(CheckFits(delta));
+  NP_RETURN_IF_ERROR(PlaceUids(delta));
+  std::vector<uint32_t> positions;
+  NP_RETURN_IF_ERROR(FillIdleSlot(delta, positions));
+  writer_->Publish(control().active, np_active(1, 1 - slot()));
+  return Reload();
 }
 
 absl::StatusOr<bool> Committer::Recover() {

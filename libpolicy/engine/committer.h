@@ -66,9 +66,10 @@ class Committer {
   Committer(const Tables& tables, std::unique_ptr<TableWriter> writer)
       : tables_(tables), writer_(std::move(writer)) {}
 
-  // Writes the empty policy as generation 1 into tables fresh from the kernel,
-  // whose np_control has nothing but zeros. `ready` stays 0.
-  absl::Status Initialize();
+  // Writes a policy as generation 1 into tables fresh from the kernel, whose
+  // np_control has nothing but zeros and which no packet meets yet. `ready`
+  // stays 0. Errors: kResourceExhausted when the policy doesn't fit.
+  absl::Status Initialize(const Policy& initial);
 
   // Completes the change in place that a process died over, if any. False:
   // none.

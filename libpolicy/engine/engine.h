@@ -29,9 +29,9 @@ namespace netpolicy {
 // state but, during Open(), libbpf's print function.
 class Engine final : public PolicyInterface {
  public:
-  // When there is nothing in options.pin_dir yet: creates tables with the empty
-  // policy as generation 1, loads the programs, attaches them to the cgroup.
-  // Else takes over what is pinned: tables and policy stay as they are;
+  // When there is nothing in options.pin_dir yet: creates tables with the
+  // initial policy as generation 1, loads the programs, attaches them to the
+  // cgroup. Else takes over what is pinned: tables and policy stay as they are;
   // programs that differ from this version's are replaced without a packet
   // unjudged; missing links are made again. On an error, of what was there
   // nothing is changed (save that programs before the one that failed may have
@@ -44,8 +44,9 @@ class Engine final : public PolicyInterface {
   // directory; nothing to adopt); kFailedPrecondition (not a cgroup v2
   // directory, not a bpffs, pins of another version, links to another cgroup, a
   // kernel that can't run the programs); kInvalidArgument (sizes);
-  // kResourceExhausted (memory); kUnavailable (another process keeps the lock);
-  // kDataLoss (tables that contradict themselves).
+  // kResourceExhausted (memory; tables too small for the initial policy);
+  // kUnavailable (another process keeps the lock); kDataLoss (tables that
+  // contradict themselves).
   static absl::StatusOr<std::unique_ptr<Engine>> Open(
       const EngineOptions& options);
 

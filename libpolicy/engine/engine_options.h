@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "libpolicy/model/policy.h"
 
 namespace netpolicy {
 
@@ -38,6 +39,10 @@ struct EngineOptions {
   uint32_t max_uids = 16384;  // that a policy may mention; 1 to 2^24
   uint32_t max_rows = 16384;  // of traffic counters; 2 to 2^24
   uint32_t max_drops = 4096;  // rows of drop counters; 1 to 2^24
+
+  // What is in force when the tables are made, from the first packet on that
+  // the programs see. Adopted tables keep the policy they have.
+  Policy initial_policy;
 
   // How long to wait for another process that sets up or commits.
   absl::Duration lock_timeout = absl::Seconds(5);

@@ -2,6 +2,8 @@
 
 #include "libpolicy/engine/engine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -31,6 +33,42 @@ TEST_F(EngineTest, BeginsWithTheEmptyPolicyAsGenerationOne) {
   const PolicySnapshot snapshot = PolicyOf(*engine);
   EXPECT_EQ(snapshot.generation, Generation{1});
   EXPECT_EQ(snapshot.policy, Policy());
+}
+
+TEST_F(EngineTest, BeginsWithTheInitialPolicyAsGenerationOne) {
+  EngineOptions options = Options();
+  options.initial_policy =
+      Apply(Policy(), {Deny(10007), SetDefaultInternet{Permission::kRevoked},
+                       DefineChain{"work", ChainSense::kAllowlist},
+                       SetChainEnabled{"work", Switch::kOn},
+                       SetChainMember{"work", Uid{10008}, Switch::kOn}});
+  auto engine = Open(options);
+  ASSERT_NE(engine, nullptr);
+  EXPECT_EQ(PolicyOf(*engine).generation, Generation{1});
+  EXPECT_TRUE(PolicyOf(*engine).policy == options.initial_policy);
+
+  // It can be changed like any other, and is not applied a second time.
+  ASSERT_THAT(engine->Commit({Clear(10007)}, {}), IsOk());
+  ASSERT_THAT(engine->Commit({Deny(10009), Deny(10010)}, WithFence()), IsOk());
+  const PolicySnapshot changed = PolicyOf(*engine);
+  EXPECT_EQ(changed.generation, Generation{3});
+  engine = Open(options);
+  ASSERT_NE(engine, nullptr);
+  EXPECT_EQ(PolicyOf(*engine).generation, Generation{3});
+  EXPECT_TRUE(PolicyOf(*engine).policy == changed.policy);
+}
+
+TEST_F(EngineTest, AnInitialPolicyThatDoesNotFitLeavesNothing) {
+  EngineOptions options = Options();
+  Transaction transaction;
+  for (uint32_t uid = 0; uid < options.max_uids + 1; ++uid) {
+    transaction.push_back(Deny(uid));
+  }
+  options.initial_policy = Apply(Policy(), transaction);
+  EXPECT_THAT(Engine::Open(options),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       "commit policy: 9 uids, room for 8"));
+  EXPECT_NE(access(options.pin_dir.c_str(), F_OK), 0);
 }
 
 TEST_F(EngineTest, EveryKindOfChangeIsReadBackAsCommitted) {

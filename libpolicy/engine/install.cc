@@ -107,7 +107,8 @@ absl::Status LoadFresh(const EngineOptions& options, const PinDirectory& pins,
 
   NP_RETURN_IF_ERROR(FillFreeRows(tables));
   NP_ASSIGN_OR_RETURN(auto writer, MakeKernelTableWriter(tables));
-  NP_RETURN_IF_ERROR(Committer(tables, std::move(writer)).Initialize());
+  NP_RETURN_IF_ERROR(
+      Committer(tables, std::move(writer)).Initialize(options.initial_policy));
 
   const std::vector<const RawMap*> maps = tables.All();
   for (size_t i = 0; i < maps.size(); ++i) {

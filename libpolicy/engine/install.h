@@ -6,7 +6,7 @@
 // Setting up: tables, their contents, programs, pins of both, links, pins of
 // links, and last np_control.ready = 1. Who finds pins without that removes
 // them and begins anew: nothing that counts was lost, as the links of a
-// half-made set-up enforce the empty policy.
+// half-made set-up enforce the initial policy.
 
 #ifndef NETPOLICY_LIBPOLICY_ENGINE_INSTALL_H_
 #define NETPOLICY_LIBPOLICY_ENGINE_INSTALL_H_
