@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "libpolicy/testing/scratch_dir.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "netd/service/frame.h"
 #include "netd/service/testing/test_server.h"
@@ -25,8 +26,8 @@ namespace netpolicy {
 namespace {
 
 using ::netpolicy::testing::IsOk;
+using ::netpolicy::testing::ScratchDir;
 using ::netpolicy::testing::StatusIs;
-using ::netpolicy::testing::TempDir;
 using ::netpolicy::testing::TestServer;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -334,7 +335,7 @@ TEST_F(ClientTest, ThreadsShareAClient) {
 }
 
 TEST(Client, WithoutANetdNamesTheSocket) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const std::string path = dir.File("s");
   EXPECT_THAT(Client::Connect(path, kDeadline),
               StatusIs(absl::StatusCode::kUnavailable,
@@ -375,7 +376,7 @@ class ScriptedServer {
   const std::string& path() const { return path_; }
 
  private:
-  const TempDir dir_;
+  const ScratchDir dir_ = ScratchDir::Create().value();
   const std::string path_;
   const UniqueFd fd_;
   std::thread thread_;

@@ -14,16 +14,16 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "libpolicy/testing/scratch_dir.h"
 #include "libpolicy/testing/status_matchers.h"
-#include "netd/service/testing/test_server.h"
 #include "netd/service/unix_address.h"
 
 namespace netpolicy {
 namespace {
 
 using ::netpolicy::testing::IsOk;
+using ::netpolicy::testing::ScratchDir;
 using ::netpolicy::testing::StatusIs;
-using ::netpolicy::testing::TempDir;
 using ::testing::HasSubstr;
 
 bool Exists(const std::string& path) {
@@ -39,7 +39,7 @@ UniqueFd ConnectTo(const std::string& path) {
 }
 
 TEST(Listener, ServesWithTheModeAndRemovesTheSocket) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const std::string path = dir.File("s");
   {
     const absl::StatusOr<Listener> listener = Listener::Open(path, 0621);
@@ -54,7 +54,7 @@ TEST(Listener, ServesWithTheModeAndRemovesTheSocket) {
 }
 
 TEST(Listener, MovedFromLeavesTheSocketAlone) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const std::string path = dir.File("s");
   absl::StatusOr<Listener> listener = Listener::Open(path, 0600);
   ASSERT_THAT(listener, IsOk());
@@ -64,7 +64,7 @@ TEST(Listener, MovedFromLeavesTheSocketAlone) {
 }
 
 TEST(Listener, SecondOneNamesTheFirst) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const std::string path = dir.File("s");
   const absl::StatusOr<Listener> first = Listener::Open(path, 0600);
   ASSERT_THAT(first, IsOk());
@@ -76,7 +76,7 @@ TEST(Listener, SecondOneNamesTheFirst) {
 }
 
 TEST(Listener, ReplacesTheSocketOfADeadServer) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const std::string path = dir.File("s");
   const pid_t child = fork();
   if (child == 0) {
@@ -94,7 +94,7 @@ TEST(Listener, ReplacesTheSocketOfADeadServer) {
 }
 
 TEST(Listener, DoesNotTouchWhatIsNotItsOwn) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const std::string file = dir.File("file");
   std::ofstream(file) << "precious";
   EXPECT_THAT(Listener::Open(file, 0600),
@@ -115,7 +115,7 @@ TEST(Listener, DoesNotTouchWhatIsNotItsOwn) {
 }
 
 TEST(Listener, UnusablePathsAreErrors) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const struct {
     const char* name;
     std::string path;
@@ -136,7 +136,7 @@ TEST(Listener, UnusablePathsAreErrors) {
 }
 
 TEST(FileLock, IsGivenBackWithItsHolder) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   const std::string path = dir.File("lock");
   {
     const absl::StatusOr<FileLock> first = FileLock::Acquire(path);
@@ -150,7 +150,7 @@ TEST(FileLock, IsGivenBackWithItsHolder) {
 }
 
 TEST(FileLock, DoesNotFollowALink) {
-  const TempDir dir;
+  const ScratchDir dir = ScratchDir::Create().value();
   ASSERT_EQ(symlink(dir.File("target").c_str(), dir.File("lock").c_str()), 0);
   EXPECT_FALSE(FileLock::Acquire(dir.File("lock")).ok());
   EXPECT_FALSE(Exists(dir.File("target")));

@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -35,23 +33,6 @@ bool WaitFor(int fd, int16_t events, int milliseconds = kPatienceMs) {
 }
 
 }  // namespace
-
-TempDir::TempDir() {
-  // Not TEST_TMPDIR: its path is longer than a socket's may be.
-  char name[] = "/tmp/netd_test.XXXXXX";
-  const char* made = mkdtemp(name);
-  EXPECT_NE(made, nullptr);
-  if (made != nullptr) path_ = made;
-}
-
-TempDir::~TempDir() {
-  std::error_code ignored;
-  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TempDir::File(absl::string_view name) const {
-  return absl::StrCat(path_, "/", name);
-}
 
 void RecordingObserver::OnCall(const Peer&, const CallRecord& record) {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -79,7 +60,9 @@ std::vector<absl::Status> RecordingObserver::dropped() const {
 }
 
 TestServer::TestServer(Options options)
-    : options_(std::move(options)), path_(dir_.File("netd.sock")) {
+    : options_(std::move(options)),
+      dir_(ScratchDir::Create().value()),
+      path_(dir_.File("netd.sock")) {
   signal(SIGPIPE, SIG_IGN);
   handler_ = std::make_unique<RequestHandler>(policy_, options_.rules,
                                               options_.doctor);

@@ -19,6 +19,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libpolicy/base/unique_fd.h"
+#include "libpolicy/testing/scratch_dir.h"
 #include "netd/service/handler.h"
 #include "netd/service/server.h"
 #include "netd/service/service.pb.h"
@@ -27,21 +28,6 @@
 struct event_base;
 
 namespace netpolicy::testing {
-
-// A directory that goes away with everything in it.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string File(absl::string_view name) const;
-
- private:
-  std::string path_;
-};
 
 // Remembers what it is told. Thread-safe.
 class RecordingObserver final : public ServerObserver {
@@ -93,7 +79,7 @@ class TestServer {
   void Join();
 
   const Options options_;
-  const TempDir dir_;
+  const ScratchDir dir_;
   const std::string path_;
   FakePolicy policy_;
   RecordingObserver observer_;
