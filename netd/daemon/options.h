@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What netd is told on its command line and in its configuration file.
+
+#ifndef NETPOLICY_NETD_DAEMON_OPTIONS_H_
+#define NETPOLICY_NETD_DAEMON_OPTIONS_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "libpolicy/engine/engine_options.h"
+#include "netd/service/client.h"
+
+namespace netpolicy {
+
+inline constexpr char kDefaultStatePath[] = "/var/lib/netd/policy.state";
+
+enum class DaemonAction : uint8_t {
+  kServe,
+  kDetach,     // --detach
+  kPrintText,  // --help, --version
+};
+
+struct DaemonOptions {
+  DaemonAction action = DaemonAction::kServe;
+  std::string text;  // to print, for kPrintText
+
+  EngineOptions engine;  // cgroup, pin_dir, max_uids, max_rows, max_drops and
+                         // pin_group
+  std::string socket = kDefaultSocketPath;
+  mode_t socket_mode = 0666;
+  std::string state = kDefaultStatePath;
+  absl::optional<gid_t> read_group;
+  absl::optional<gid_t> change_group;
+};
+
+// The settings by their names: those of the flags, with '_' for '-'. Each sets
+// the default when absent.
+struct DaemonSettings {
+  absl::optional<std::string> cgroup;
+  absl::optional<std::string> pin_dir;
+  absl::optional<std::string> socket;
+  absl::optional<std::string> socket_mode;  // octal
+  absl::optional<std::string> state;
+  absl::optional<std::string> read_group;    // name or number
+  absl::optional<std::string> change_group;  // name or number
+  absl::optional<uint32_t> max_uids;
+  absl::optional<uint32_t> max_rows;
+  absl::optional<uint32_t> max_drops;
+};
+
+// Reads a configuration file: a JSON object with comments, each member a
+// setting. Errors: kInvalidArgument, a line for each fault, `FILE:LINE:COLUMN:
+// KEY: cause`.
+absl::StatusOr<DaemonSettings> ParseSettings(absl::string_view text,
+                                             absl::string_view source);
+
+// Reads the command line, and the configuration file that it names; flags win.
+// Errors: kInvalidArgument; the system's when the file can't be read.
+absl::StatusOr<DaemonOptions> ParseOptions(int argc, const char* const* argv);
+
+}  // namespace netpolicy
+
+#endif  // NETPOLICY_NETD_DAEMON_OPTIONS_H_
