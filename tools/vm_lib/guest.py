@@ -94,6 +94,7 @@ def add_run(guest, number, run, tools):
     lines.append(f"exec timeout -s TERM -k 5 {run.seconds} {command}")
     home = f"np/run/{number}"
     guest.content(f"{home}/name", run.name + "\n")
+    guest.content(f"{home}/outputs", run.outputs.lstrip("/") + "\n")
     guest.content(f"{home}/run", "\n".join(lines) + "\n", 0o755)
 
 

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # Process 1 of the guest: prepares what a test may expect of a Linux system, runs /np/run/N/run for N = 0, 1, …, and reports.
-# Channels to the host (virtio serial ports): np.out takes what the tests print, np.ctl one line per event, np.files a tar archive.
+# Channels to the host (virtio serial ports): np.out takes what the tests print, np.ctl one line per event, np.files tar archives.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C
 umask 022
 mount -t proc proc /proc
@@ -42,9 +42,10 @@ port() {
   poweroff -f
 }
 uptime() { cut -d ' ' -f 1 /proc/uptime; }
-mark() { echo "<5>netpolicy-vm: $*" >/dev/kmsg; }
+mark() { echo "<4>netpolicy-vm: $*" >/dev/kmsg; }
 
 out=$(port np.out)
+files=$(port np.files)
 exec 4>"$(port np.ctl)"
 mkdir -p /np/log
 mark boot
@@ -69,14 +70,15 @@ while [ -d "/np/run/$n" ]; do
   kill -KILL -1 2>/dev/null
   wait "$copier" 2>/dev/null
   rm /np/pipe
+  # At once, as a later program may end the machine. The host reads the archives one after another.
+  tar -c -C / -f "$files" "$(cat "/np/run/$n/outputs")" 2>/dev/null
   echo "end $n $code $(uptime)" >&4
   n=$((n + 1))
 done
 
 mark end
 dmesg >/np/log/dmesg
-files=$(port np.files)
-tar -c -C / -f "$files" np/log/dmesg $([ -d /out ] && echo out)
+tar -c -C / -f "$files" np/log/dmesg
 echo "done $(uptime)" >&4
 sync
 poweroff -f

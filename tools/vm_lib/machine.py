@@ -12,6 +12,7 @@ import selectors
 import signal
 import subprocess
 import tarfile
+import threading
 import time
 
 BOOT_SECONDS = 120
@@ -44,7 +45,8 @@ class Result:
     timed_out: bool = False
     console: str = ""  # warnings and worse, as they were printed
     log: str = ""  # the whole kernel log; empty when the guest did not get to its end
-    files: bytes = b""  # tar archive of /out, below out/
+    files: bytes = b""  # tar archives, one after another, of what the programs wrote
+    exit_code: int = None  # of QEMU; None when it was killed
 
 
 class _Pipe:
@@ -109,6 +111,8 @@ def run(emulator, kernel, images, show, seconds, memory=1024, append=""):
     `show(bytes)` gets what the programs print, as it comes. After `seconds` the machine is killed. A machine that does not get
     as far as the first program is started once more: emulation on a busy host sometimes fails at boot.
     """
+    if _stopping.is_set():
+        raise MachineError("start machine: stopped")
     started = time.monotonic()
     first = _run_once(emulator, kernel, images, show, started, seconds, memory, append)
     if first.release or time.monotonic() - started + BOOT_SECONDS > seconds:
@@ -137,7 +141,7 @@ def _run_once(emulator, kernel, images, show, started, seconds, memory, append):
             out.close_writer()
             ctl.close_writer()
             if _follow(result, out.reader, ctl.reader, show, started + seconds):
-                machine.wait(max(1.0, min(30.0, started + seconds - time.monotonic())))
+                result.exit_code = machine.wait(max(1.0, min(30.0, started + seconds - time.monotonic())))
             else:
                 result.timed_out = True
         except subprocess.TimeoutExpired:
@@ -149,16 +153,20 @@ def _run_once(emulator, kernel, images, show, started, seconds, memory, append):
         result.total = time.monotonic() - started
         result.console = console.content().decode(errors="replace") + said
         _unpack_log(result, files.content())
+    if _stopping.is_set():
+        raise MachineError("run machine: stopped")
     return result
 
 
 def stop_all():
-    """Kills every machine; the threads that wait for them go on."""
+    """Kills every machine and lets no other start; the threads that wait for them get a MachineError."""
+    _stopping.set()
     for machine in list(_running):
         machine.kill()
 
 
 _running = set()
+_stopping = threading.Event()
 
 
 def _follow(result, out, ctl, show, deadline):
@@ -225,7 +233,7 @@ def _unpack_log(result, archive):
         return
     result.files = archive
     try:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        with tarfile.open(fileobj=io.BytesIO(archive), ignore_zeros=True) as tar:
             result.log = tar.extractfile("np/log/dmesg").read().decode(errors="replace")
     except (tarfile.TarError, KeyError):
         result.finished = False
@@ -235,7 +243,7 @@ def extract(result, directory, below="out"):
     """Writes the regular files that the guest left in `below` to `directory`, and nothing outside it."""
     if not result.files:
         return
-    with tarfile.open(fileobj=io.BytesIO(result.files)) as tar:
+    with tarfile.open(fileobj=io.BytesIO(result.files), ignore_zeros=True) as tar:
         for member in tar:
             parts = member.name.split("/")
             if not member.name.startswith(below + "/") or not member.isfile() or ".." in parts:

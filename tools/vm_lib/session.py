@@ -23,7 +23,7 @@ def say(text):
 
 @dataclasses.dataclass
 class Plan:
-    """What to run under which kernel. `data` is [(host path, guest path or "")]."""
+    """What to run under which kernel. `data` is [(host path, guest path or "")]; `seconds` is for all runs together."""
 
     key: str
     runs: list
@@ -31,23 +31,32 @@ class Plan:
     data: list = dataclasses.field(default_factory=list)
     memory: int = 1024
     append: str = ""
+    seconds: int = 24 * 3600
+
+
+@dataclasses.dataclass
+class RunOutcome:
+    """What became of one run: `fault` says what the exit code alone does not, or is empty."""
+
+    code: int
+    fault: str = ""
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of a plan: `codes` has one per planned run, `faults` a line for each thing that went wrong."""
+    """What became of a plan: `runs` has one entry per planned run, `faults` a line for each fault of the machine."""
 
     kernel: kernels.Kernel
     result: machine.Result
-    codes: list
+    runs: list
     faults: list
 
     def exit_code(self):
-        return next((code for code in self.codes if code), KERNEL_FAULT if self.faults else 0)
+        return next((run.code for run in self.runs if run.code), KERNEL_FAULT if self.faults else 0)
 
     def summary(self):
-        succeeded = sum(code == 0 for code in self.codes)
-        return (f"{self.kernel.version}: {succeeded} of {len(self.codes)} succeeded; booted in {self.result.boot:.1f} s, "
+        succeeded = sum(run.code == 0 for run in self.runs)
+        return (f"{self.kernel.version}: {succeeded} of {len(self.runs)} succeeded; booted in {self.result.boot:.1f} s, "
                 f"{self.result.total:.1f} s in all")
 
 
@@ -66,7 +75,7 @@ def run(plan, show, update=False):
         with open(kernel.base_image, "rb") as file:
             shutil.copyfileobj(file, out, 1 << 20)
 
-    seconds = machine.BOOT_SECONDS + sum(one.seconds + 10 for one in plan.runs) + _END_SECONDS
+    seconds = machine.BOOT_SECONDS + min(plan.seconds, sum(one.seconds + 10 for one in plan.runs)) + _END_SECONDS
     result = machine.run(emulator.command(say), kernel.vmlinuz, [base, own.write], show, seconds, plan.memory, plan.append)
     if not result.release:
         raise machine.MachineError(f"start machine with {kernel.version}: the guest did not come up in {machine.BOOT_SECONDS} s: "
@@ -74,23 +83,29 @@ def run(plan, show, update=False):
     return _judge(plan, kernel, result)
 
 
+def _ending(result):
+    if result.exit_code is None:
+        return "was stopped"
+    return f"died of signal {-result.exit_code}" if result.exit_code < 0 else f"ended with {result.exit_code}"
+
+
 def _judge(plan, kernel, result):
-    codes, faults = [], []
+    runs, faults = [], []
     for number, one in enumerate(plan.runs):
         done = result.runs[number] if number < len(result.runs) else None
         if done is None:
-            codes.append(BROKE_DOWN)
-            faults.append(f"{one.name}: not run")
+            runs.append(RunOutcome(BROKE_DOWN, "not run, as the machine ended before"))
+        elif done.code is None and result.timed_out:
+            runs.append(RunOutcome(TIMED_OUT, "did not end"))
         elif done.code is None:
-            codes.append(TIMED_OUT if result.timed_out else BROKE_DOWN)
-            faults.append(f"{one.name}: {'did not end' if result.timed_out else 'the machine broke down'}")
+            runs.append(RunOutcome(BROKE_DOWN, "the machine broke down"))
         elif done.code != 0 and done.seconds >= one.seconds:
-            codes.append(TIMED_OUT)
-            faults.append(f"{one.name}: timed out after {one.seconds} s")
+            runs.append(RunOutcome(TIMED_OUT, f"timed out after {one.seconds} s"))
         else:
-            codes.append(done.code)
-    if not result.finished and not faults:
-        faults.append("the machine did not come to its end")
+            runs.append(RunOutcome(done.code))
+    if not result.finished:
+        last = " | ".join(result.console.strip().splitlines()[-3:])
+        faults.append(f"the machine did not come to its end: QEMU {_ending(result)}; its last words: {last or 'none'}")
     for running, line in klog.faults(result.log or result.console):
         faults.append(f"kernel log during {running or 'boot'}: {line}")
-    return Outcome(kernel, result, codes, faults)
+    return Outcome(kernel, result, runs, faults)

@@ -22,6 +22,8 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 # An emulated machine keeps one processor busy.
 _MACHINES_AT_ONCE = max(1, min(2, os.cpu_count() or 1))
 _OUTPUT_LINES = 60
+# For the tests of one kernel, so that all kernels stay within an hour whatever happens.
+_KERNEL_SECONDS = 1200
 
 
 def _build(tests):
@@ -67,7 +69,7 @@ def _run_kernel(key, tests, bin_directory, output):
         tools += [tool for tool in test.tools if tool not in tools]
         data += [(os.path.join(_ROOT, host), where or host) for host, where in test.data]
     try:
-        outcome = session.run(session.Plan(key, runs, tools, data), lambda text: None)
+        outcome = session.run(session.Plan(key, runs, tools, data, seconds=_KERNEL_SECONDS), lambda text: None)
     except debian.PackageError as error:
         report.add("skipped", "", str(error))
         report.lines.append(f"  skip  {error}")
@@ -78,8 +80,8 @@ def _run_kernel(key, tests, bin_directory, output):
     report.seconds = outcome.result.total
     with tempfile.TemporaryDirectory(prefix="netpolicy-vm-") as work:
         machine.extract(outcome.result, work)
-        for number, (test, code) in enumerate(zip(tests, outcome.codes)):
-            _report_test(report, test, code, outcome.result.runs[number:number + 1], os.path.join(work, str(number), "test.xml"))
+        for number, (test, ended) in enumerate(zip(tests, outcome.runs)):
+            _report_test(report, test, ended, outcome.result.runs[number:number + 1], os.path.join(work, str(number), "test.xml"))
     if output:
         for number, test in enumerate(tests):
             where = os.path.join(output, key, test.label[2:].replace(":", "/"))
@@ -89,18 +91,18 @@ def _run_kernel(key, tests, bin_directory, output):
     return report
 
 
-def _report_test(report, test, code, runs, xml):
+def _report_test(report, test, ended, runs, xml):
     cases = report_tests.cases_of(xml)
     for status, name, detail in cases:
         report.add(status, f"{test.label} {name}", detail)
-    failed = any(status == "failed" for status, _, _ in cases)
-    if code != 0 and not failed:
-        report.add("failed", test.label, f"exit code {code}")
-    elif not cases:
-        report.add("passed", test.label)
-    if code != 0:
-        printed = runs[0].output.decode(errors="replace").splitlines() if runs else []
-        report.lines += ["    | " + line for line in printed[-_OUTPUT_LINES:]]
+    if ended.code == 0:
+        if not cases:
+            report.add("passed", test.label)
+        return
+    if not any(status == "failed" for status, _, _ in cases):
+        report.add("failed", test.label, ended.fault or f"exit code {ended.code}")
+    printed = runs[0].output.decode(errors="replace").splitlines() if runs else []
+    report.lines += ["    | " + line for line in printed[-_OUTPUT_LINES:]]
 
 
 def run(keys, results=None, output=None):
