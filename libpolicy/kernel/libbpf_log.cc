@@ -10,6 +10,9 @@
 #include <mutex>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -59,15 +62,28 @@ LibbpfLog::~LibbpfLog() {
 
 std::string LibbpfLog::LastWarning() const {
   absl::string_view last;
+  absl::string_view verdict;
+  bool verifier = false;
   for (absl::string_view line : absl::StrSplit(text_, '\n')) {
-    // What follows a first cause is that the whole could not be loaded.
-    if (absl::ConsumePrefix(&line, "libbpf: ") &&
-        !absl::StartsWith(line, "failed to load object") &&
-        !absl::StartsWith(line, "failed to load BPF skeleton")) {
+    if (absl::StrContains(line, "-- BEGIN PROG LOAD LOG --")) {
+      verifier = true;
+    } else if (absl::StrContains(line, "-- END PROG LOAD LOG --")) {
+      verifier = false;
+    } else if (verifier) {
+      // After the cause comes a statistic.
+      if (!line.empty() && !absl::StartsWith(line, "processed ")) {
+        verdict = line;
+      }
+    } else if (absl::ConsumePrefix(&line, "libbpf: ") &&
+               // What follows a first cause is that the whole could not be
+               // loaded.
+               !absl::StartsWith(line, "failed to load object") &&
+               !absl::StartsWith(line, "failed to load BPF skeleton")) {
       last = line;
     }
   }
-  return std::string(last);
+  if (verdict.empty()) return std::string(last);
+  return absl::StrCat(last, ": ", absl::StripAsciiWhitespace(verdict));
 }
 
 }  // namespace netpolicy

@@ -23,7 +23,9 @@ class LibbpfLog {
   // Everything so far, as printed.
   const std::string& text() const { return text_; }
 
-  // The last line that says what is wrong, without "libbpf: "; empty: none.
+  // The last line that says what is wrong, without "libbpf: "; with the
+  // verifier's last words when it has spoken: "prog 'np_ingress': failed to
+  // load: -22: unknown func bpf_sk_storage_get#107". Empty: none.
   std::string LastWarning() const;
 
  private:
