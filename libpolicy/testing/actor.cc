@@ -78,8 +78,10 @@ absl::Status Actor::Post(const Request& request, absl::string_view payload,
   }
   if (!internal::SendActorMessage(control_.get(), &request, sizeof(request),
                                   payload.data(), payload.size(), fd)) {
+    const int error = errno;
+    Kill();
     return absl::UnavailableError(
-        absl::StrCat("ask actor: ", ErrnoName(errno)));
+        absl::StrCat("ask actor: it died (", ErrnoName(error), ")"));
   }
   busy_ = true;
   return absl::OkStatus();

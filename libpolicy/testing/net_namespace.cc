@@ -31,6 +31,7 @@
 #include "absl/time/time.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/testing/errno_status.h"
+#include "libpolicy/testing/ethtool.h"
 #include "libpolicy/testing/rtnetlink.h"
 
 namespace netpolicy::testing {
@@ -462,28 +463,25 @@ absl::Status NetNamespace::AddNeighbour(const std::string& name,
       absl::StrCat("add neighbour ", address.ToString(), " of ", name));
 }
 
-absl::StatusOr<uint32_t> NetNamespace::Ethtool(const std::string& name,
-                                               uint32_t command,
-                                               uint32_t value) const {
-  ethtool_value argument = {.cmd = command, .data = value};
-  ifreq data = {};
-  data.ifr_data = reinterpret_cast<char*>(&argument);
-  NP_RETURN_IF_ERROR(
-      state_->Ioctl(name, SIOCETHTOOL, data,
-                    absl::StrCat("ethtool command ", command, " on link")));
-  return argument.data;
-}
-
 absl::Status NetNamespace::SetOffload(const std::string& name, Offload offload,
                                       Toggle toggle) const {
-  return Ethtool(name, CommandsOf(offload).set, toggle == Toggle::kOn ? 1 : 0)
+  return EthtoolValue(state_->ioctl_socket.get(), name, CommandsOf(offload).set,
+                      toggle == Toggle::kOn ? 1 : 0)
       .status();
+}
+
+absl::Status NetNamespace::SetFeature(const std::string& name,
+                                      const std::string& feature,
+                                      Toggle toggle) const {
+  return SetEthtoolFeature(state_->ioctl_socket.get(), name, feature,
+                           toggle == Toggle::kOn);
 }
 
 absl::StatusOr<Toggle> NetNamespace::GetOffload(const std::string& name,
                                                 Offload offload) const {
   NP_ASSIGN_OR_RETURN(const uint32_t value,
-                      Ethtool(name, CommandsOf(offload).get, 0));
+                      EthtoolValue(state_->ioctl_socket.get(), name,
+                                   CommandsOf(offload).get, 0));
   return value != 0 ? Toggle::kOn : Toggle::kOff;
 }
 

@@ -133,6 +133,10 @@ class NetNamespace {
 
   absl::Status SetOffload(const std::string& name, Offload offload,
                           Toggle toggle) const;
+  // Any feature by the name that ethtool -k shows: "tx-udp-segmentation". An
+  // error when the link doesn't do it.
+  absl::Status SetFeature(const std::string& name, const std::string& feature,
+                          Toggle toggle) const;
   absl::StatusOr<Toggle> GetOffload(const std::string& name,
                                     Offload offload) const;
 
@@ -147,8 +151,6 @@ class NetNamespace {
   // The bytes of an IFLA_ attribute; "" when the link has none such.
   absl::StatusOr<std::string> LinkAttribute(const std::string& name,
                                             uint16_t type) const;
-  absl::StatusOr<uint32_t> Ethtool(const std::string& name, uint32_t command,
-                                   uint32_t value) const;
   absl::Status ChangeRoute(const Route& route, uint16_t type,
                            uint16_t flags) const;
 

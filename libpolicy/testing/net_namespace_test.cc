@@ -210,6 +210,22 @@ TEST_F(NetNamespaceTest, OffloadsAreSwitched) {
   }
 }
 
+TEST_F(NetNamespaceTest, FeaturesAreSwitchedByName) {
+  auto pair = VethPair::Create(*left_, *right_);
+  ASSERT_THAT(pair, IsOk());
+  for (Toggle toggle : {Toggle::kOff, Toggle::kOn}) {
+    EXPECT_THAT(left_->SetFeature("eth0", "tx-udp-segmentation", toggle),
+                IsOk());
+    EXPECT_THAT(left_->SetFeature("eth0", "rx-gro", toggle), IsOk());
+    EXPECT_THAT(left_->GetOffload("eth0", Offload::kGro), IsOkAndHolds(toggle));
+  }
+  EXPECT_THAT(left_->SetFeature("eth0", "no-such-feature", Toggle::kOn),
+              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(
+      left_->SetFeature("lo", "rx-vlan-filter", Toggle::kOn),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("stays off")));
+}
+
 TEST_F(NetNamespaceTest, RoutesLeadThroughARouter) {
   auto router = NetNamespace::Create();
   ASSERT_THAT(router, IsOk());

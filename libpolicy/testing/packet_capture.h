@@ -95,8 +95,8 @@ std::ostream& operator<<(std::ostream& os, const PacketCount& count);
 
 // Whether the kernel is asked for the GSO size of each skb (PACKET_VNET_HDR).
 // Kernels before 6.2 can't tell that of UDP GSO and lose the packet for the
-// capture, which is then incomplete. Without asking, every skb counts as one
-// packet.
+// capture, which is then incomplete: there, switch off the link's feature
+// "tx-udp-segmentation". Without asking, every skb counts as one packet.
 enum class Segments { kCounted, kIgnored };
 
 struct CaptureOptions {

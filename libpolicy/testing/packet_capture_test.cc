@@ -391,9 +391,9 @@ TEST_F(PacketCaptureTest, UdpSegmentsAreCountedOrTheCaptureSaysThatItCannot) {
   }
 }
 
-TEST_F(PacketCaptureTest, WithoutOffloadsEverySkbIsAPacket) {
-  ASSERT_THAT(left_->SetOffload("eth0", Offload::kGso, Toggle::kOff), IsOk());
-  ASSERT_THAT(left_->SetOffload("eth0", Offload::kTxChecksum, Toggle::kOff),
+TEST_F(PacketCaptureTest, WithoutUdpGsoEverySkbIsAPacket) {
+  // Segmented in software, before the capture.
+  ASSERT_THAT(left_->SetFeature("eth0", "tx-udp-segmentation", Toggle::kOff),
               IsOk());
   StartCaptures({.segments = Segments::kIgnored});
   auto socket = app_->UdpSocket(AF_INET);

