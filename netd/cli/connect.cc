@@ -7,6 +7,8 @@
 #include "absl/time/time.h"
 #include "libpolicy/engine/engine.h"
 #include "libpolicy/engine/engine_options.h"
+#include "libpolicy/kernel/probe.h"
+#include "netd/daemon/machine.h"
 #include "netd/service/client.h"
 
 namespace netpolicy::cli {
@@ -28,12 +30,18 @@ absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
   return Client::Connect(options.socket, kDeadline);
 }
 
-DoctorReport Examine(const GlobalOptions& options) {
-  if (options.access == Access::kDirect) return {};
-  absl::StatusOr<std::unique_ptr<Client>> client =
-      Client::Connect(options.socket, kDeadline);
-  if (!client.ok()) return {};
-  return (*client)->Doctor().value_or(DoctorReport());
+DoctorReport Examine(const GlobalOptions& options, const EngineStatus* status) {
+  if (options.access == Access::kService && status != nullptr) {
+    const absl::StatusOr<std::unique_ptr<Client>> client =
+        Client::Connect(options.socket, kDeadline);
+    if (client.ok()) {
+      absl::StatusOr<DoctorReport> report = (*client)->Doctor();
+      if (report.ok()) return *std::move(report);
+    }
+  }
+  return ExamineMachine(
+      ProbeFeatures(status == nullptr ? "" : status->cgroup, options.pin_dir),
+      status);
 }
 
 }  // namespace netpolicy::cli

@@ -21,7 +21,7 @@ absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
 
 // What the kernel and the machine offer: as netd sees it when there is one,
 // else as this process does.
-DoctorReport Examine(const GlobalOptions& options);
+DoctorReport Examine(const GlobalOptions& options, const EngineStatus* status);
 
 }  // namespace netpolicy::cli
 

@@ -25,25 +25,22 @@ struct LossMeaning {
 
 constexpr LossMeaning kMeanings[] = {
     {"slow_path", LossMeaning::Kind::kNormal,
-     "packets judged without their socket's cached verdict: the first of each "
-     "connection and policy, and all that have no socket"},
+     "packets without a kept verdict: a connection's first, and those without "
+     "a socket"},
     {"no_socket", LossMeaning::Kind::kNormal,
-     "packets without a full socket: judged and charged as without an owner"},
+     "packets without a full socket: judged and counted as without an owner"},
     {"socket_storage", LossMeaning::Kind::kCost,
-     "no memory for a socket's cache, so its packets are judged the slow way "
-     "(see net.core.optmem_max)"},
+     "no memory to keep a socket's verdict: judged the slow way "
+     "(net.core.optmem_max)"},
     {"rows_full", LossMeaning::Kind::kCost,
-     "packets counted in the total but not for their UID: the table of "
-     "counters is full"},
+     "packets counted in the total, not for their UID: too few counter rows"},
     {"drops_full", LossMeaning::Kind::kCost,
-     "refused packets that could not be counted: the table of refusals is "
-     "full"},
+     "refused packets that were not counted: too few drop rows"},
     {"unparsable", LossMeaning::Kind::kCost,
-     "large packets whose headers were not understood: counted as one packet "
-     "each"},
+     "large packets with unknown headers, counted as one packet each"},
     {"tables", LossMeaning::Kind::kFault,
-     "a table that must exist could not be read, so packets were refused: a "
-     "fault in netpolicy"},
+     "a table could not be read, so packets were refused: a fault in "
+     "netpolicy"},
 };
 
 const LossMeaning* MeaningOf(absl::string_view name) {
@@ -57,6 +54,8 @@ TextTable::Cell StateCell(DoctorFinding::State state) {
   switch (state) {
     case DoctorFinding::State::kPresent:
       return {"yes", Ink::kGood};
+    case DoctorFinding::State::kFallback:
+      return {"fallback", Ink::kWarning};
     case DoctorFinding::State::kMissing:
       return {"no", Ink::kBad};
     case DoctorFinding::State::kUnknown:
@@ -69,6 +68,8 @@ absl::string_view StateName(DoctorFinding::State state) {
   switch (state) {
     case DoctorFinding::State::kPresent:
       return "present";
+    case DoctorFinding::State::kFallback:
+      return "fallback";
     case DoctorFinding::State::kMissing:
       return "missing";
     case DoctorFinding::State::kUnknown:
@@ -80,19 +81,20 @@ absl::string_view StateName(DoctorFinding::State state) {
 }  // namespace
 
 absl::Status RunDoctor(const DoctorCommand&, Session& session) {
-  const DoctorReport report = session.environment().examine(session.options());
-
   // Without anything in force the machine can still be looked at.
-  std::string enforcement;
-  std::vector<LossCounter> losses;
-  const absl::StatusOr<PolicyInterface*> policy = session.policy();
+  absl::optional<EngineStatus> status;
+  absl::StatusOr<PolicyInterface*> policy = session.policy();
   absl::Status unreachable = policy.status();
   if (policy.ok()) {
-    const absl::StatusOr<EngineStatus> status = (*policy)->Status();
-    unreachable = status.status();
-    if (status.ok()) losses = status->losses;
+    absl::StatusOr<EngineStatus> asked = (*policy)->Status();
+    unreachable = asked.status();
+    if (asked.ok()) status = *std::move(asked);
   }
   session.set_exit_code(kExitOk);
+  const DoctorReport report = session.environment().examine(
+      session.options(), status.has_value() ? &*status : nullptr);
+  const std::vector<LossCounter> losses =
+      status.has_value() ? status->losses : std::vector<LossCounter>();
 
   if (session.json()) {
     Json findings = Json::array();
@@ -118,15 +120,19 @@ absl::Status RunDoctor(const DoctorCommand&, Session& session) {
     return absl::OkStatus();
   }
 
-  TextTable machine({{"feature"}, {"there"}, {"found"}});
+  TextTable machine(
+      {{"feature"}, {"there"}, {"found, or what its lack costs"}});
   for (const DoctorFinding& finding : report) {
-    machine.AddRow({Printable(finding.name), StateCell(finding.state),
-                    Printable(finding.detail)});
+    std::vector<TextTable::Cell> notes;
+    if (!finding.detail.empty()) notes.push_back(Printable(finding.detail));
     if (!finding.cost.empty()) {
-      machine.AddRow(
-          {"",
-           "",
-           {absl::StrCat("-> ", Printable(finding.cost)), Ink::kWarning}});
+      notes.emplace_back(Printable(finding.cost), Ink::kWarning);
+    }
+    if (notes.empty()) notes.emplace_back("");
+    machine.AddRow(
+        {Printable(finding.name), StateCell(finding.state), notes.front()});
+    for (size_t i = 1; i < notes.size(); ++i) {
+      machine.AddRow({"", "", notes[i]});
     }
   }
   session.Print(machine.ToString(session.colour()));

@@ -76,14 +76,18 @@ class World {
       }
       return it->second;
     };
-    environment_.examine = [](const GlobalOptions&) -> DoctorReport {
+    environment_.examine = [](const GlobalOptions&, const EngineStatus*) {
       using State = DoctorFinding::State;
-      return {
-          {"kernel", State::kPresent, "6.1.0-23-amd64", ""},
-          {"btf", State::kPresent, "/sys/kernel/btf/vmlinux", ""},
-          {"sk_storage", State::kMissing, "socket storage needs Linux 5.11",
-           "every packet takes the slow path"},
-          {"tcx", State::kUnknown, "probe: operation not permitted", ""},
+      return DoctorReport{
+          {"kernel", State::kPresent, "Linux 6.1.0-23-amd64 x86_64", ""},
+          {"btf", State::kPresent, "the kernel says where its fields are", ""},
+          {"hash_batch", State::kFallback, "",
+           "one call for each entry: big commits and dumps take longer"},
+          {"socket_memory", State::kMissing, "net/core/optmem_max = 1024",
+           "sockets that use up their option memory are judged the slow way"},
+          {"sock_storage", State::kMissing, "",
+           "no socket storage: the programs can't be loaded"},
+          {"other", State::kUnknown, "probe: operation not permitted", ""},
       };
     };
   }

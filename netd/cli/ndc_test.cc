@@ -9,6 +9,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -249,6 +250,18 @@ TEST_F(DirectTest, DoctorFindsWhatThisKernelHas) {
   const Json report = DirectJson({"doctor"});
   EXPECT_EQ(report["policy_error"], nullptr) << report;
   EXPECT_FALSE(report["losses"].empty());
+  for (const Json& loss : report["losses"]) {
+    EXPECT_TRUE(loss["meaning"].is_string()) << loss;
+  }
+  std::map<std::string, std::string> states;
+  for (const Json& finding : report["findings"]) {
+    states[finding["name"]] = finding["state"];
+  }
+  // What no enforcement is possible without is there, as there is some.
+  for (const char* name : {"capabilities", "cgroup2", "bpffs", "bpf", "btf",
+                           "cgroup_skb", "programs_attached"}) {
+    EXPECT_EQ(states[name], "present") << name;
+  }
 }
 
 }  // namespace

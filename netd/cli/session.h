@@ -28,8 +28,10 @@ struct Environment {
       connect;
   // The whole of a file; "-" is standard input.
   std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
-  // What the kernel and the machine offer, asked of netd or found out here.
-  std::function<DoctorReport(const GlobalOptions&)> examine;
+  // What the kernel and the machine offer, asked of netd or found out here;
+  // `status` is what the policy said, nullptr when there was none to ask.
+  std::function<DoctorReport(const GlobalOptions&, const EngineStatus* status)>
+      examine;
   Names* names = nullptr;
   Colour colour = Colour::kNever;
 };

@@ -226,7 +226,7 @@ absl::optional<Failure> Daemon::Serve() {
                   .change_group = options_.change_group},
       [this]() -> absl::StatusOr<DoctorReport> {
         NP_ASSIGN_OR_RETURN(const EngineStatus status, engine_->Status());
-        return ExamineMachine(features_, status);
+        return ExamineMachine(features_, &status);
       });
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(base_.get(), *std::exchange(listener_, absl::nullopt),

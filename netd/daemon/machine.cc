@@ -70,16 +70,21 @@ class Sysctl {
 };
 
 DoctorFinding FromFeature(const Feature& feature) {
-  if (feature.support == Support::kNative) {
-    return {.name = feature.name,
-            .state = State::kPresent,
-            .detail = feature.detail,
-            .cost = ""};
+  DoctorFinding finding{
+      .name = feature.name, .state = State::kPresent, .detail = "", .cost = ""};
+  switch (feature.support) {
+    case Support::kNative:
+      finding.detail = feature.detail;
+      return finding;
+    case Support::kFallback:
+      finding.state = State::kFallback;
+      break;
+    case Support::kAbsent:
+      finding.state = State::kMissing;
+      break;
   }
-  return {.name = feature.name,
-          .state = State::kMissing,
-          .detail = std::string(SupportName(feature.support)),
-          .cost = feature.detail};
+  finding.cost = feature.detail;
+  return finding;
 }
 
 DoctorFinding UnprivilegedBpf(const std::string& root) {
@@ -142,14 +147,16 @@ DoctorFinding Programs(const EngineStatus& status) {
 }  // namespace
 
 DoctorReport ExamineMachine(const std::vector<Feature>& features,
-                            const EngineStatus& status,
+                            const EngineStatus* status,
                             const std::string& root) {
   DoctorReport report = {Kernel()};
   for (const Feature& feature : features) {
     report.push_back(FromFeature(feature));
   }
-  report.push_back(Programs(status));
-  report.push_back(Scope(status, root));
+  if (status != nullptr) {
+    report.push_back(Programs(*status));
+    report.push_back(Scope(*status, root));
+  }
   report.push_back(SocketMemory(root));
   report.push_back(UnprivilegedBpf(root));
   return report;

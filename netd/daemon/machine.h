@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the machine offers to netd, for `ndc doctor`.
+// What the machine offers to netd, for `ndc doctor`; ndc itself looks, too,
+// where there is no netd.
 
 #ifndef NETPOLICY_NETD_DAEMON_MACHINE_H_
 #define NETPOLICY_NETD_DAEMON_MACHINE_H_
@@ -16,9 +17,9 @@ namespace netpolicy {
 
 // What was probed, and what /proc and /sys under `root` ("" in earnest) say
 // now. `features` come from when netd still had the privileges to try them out;
-// `status` is of the engine that is open.
+// `status` is of the engine that is open, nullptr when there is none.
 DoctorReport ExamineMachine(const std::vector<Feature>& features,
-                            const EngineStatus& status,
+                            const EngineStatus* status,
                             const std::string& root = "");
 
 }  // namespace netpolicy

@@ -38,7 +38,7 @@ class MachineTest : public ::testing::Test {
   // The finding of that name.
   DoctorFinding Find(const EngineStatus& status, const std::string& name) {
     for (const DoctorFinding& finding :
-         ExamineMachine(features_, status, dir_.path())) {
+         ExamineMachine(features_, &status, dir_.path())) {
       if (finding.name == name) return finding;
     }
     ADD_FAILURE() << "no finding " << name;
@@ -97,10 +97,10 @@ TEST_F(MachineTest, FeaturesAreTakenOver) {
   EXPECT_EQ(Find(Attached(), "jit").state, State::kPresent);
   EXPECT_EQ(Find(Attached(), "jit").detail, "fast");
   EXPECT_EQ(Find(Attached(), "jit").cost, "");
-  EXPECT_EQ(Find(Attached(), "batch").state, State::kMissing);
-  EXPECT_EQ(Find(Attached(), "batch").detail, "fallback");
+  EXPECT_EQ(Find(Attached(), "batch").state, State::kFallback);
+  EXPECT_EQ(Find(Attached(), "batch").detail, "");
   EXPECT_EQ(Find(Attached(), "batch").cost, "takes longer");
-  EXPECT_EQ(Find(Attached(), "bpf").detail, "absent");
+  EXPECT_EQ(Find(Attached(), "bpf").state, State::kMissing);
   EXPECT_EQ(Find(Attached(), "bpf").cost, "no enforcement");
 }
 
@@ -114,6 +114,14 @@ TEST_F(MachineTest, DetachedProgramsAreNamed) {
   EXPECT_EQ(finding.detail, "np_ingress (detached), np_egress");
   EXPECT_EQ(finding.state, State::kMissing);
   EXPECT_FALSE(finding.cost.empty());
+}
+
+TEST_F(MachineTest, WithoutAnEngineOnlyTheMachineIsLookedAt) {
+  for (const DoctorFinding& finding :
+       ExamineMachine(features_, nullptr, dir_.path())) {
+    EXPECT_NE(finding.name, "programs_attached");
+    EXPECT_NE(finding.name, "whole_machine");
+  }
 }
 
 TEST_F(MachineTest, TheKernelIsNamed) {

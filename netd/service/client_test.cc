@@ -51,6 +51,10 @@ TestServer::Options AsOwner() {
          .state = DoctorFinding::State::kMissing,
          .detail = "no such link type",
          .cost = "slower containers"},
+        {.name = "batch",
+         .state = DoctorFinding::State::kFallback,
+         .detail = "",
+         .cost = "takes longer"},
         {.name = "?",
          .state = DoctorFinding::State::kUnknown,
          .detail = "\xff",
@@ -281,14 +285,15 @@ TEST_F(ClientTest, StatusArrives) {
 TEST_F(ClientTest, DoctorArrives) {
   const absl::StatusOr<DoctorReport> report = client_->Doctor();
   ASSERT_THAT(report, IsOk());
-  ASSERT_THAT(*report, SizeIs(3));
+  ASSERT_THAT(*report, SizeIs(4));
   EXPECT_EQ((*report)[0].name, "btf");
   EXPECT_EQ((*report)[0].state, DoctorFinding::State::kPresent);
   EXPECT_EQ((*report)[0].detail, "/sys/kernel/btf/vmlinux");
   EXPECT_EQ((*report)[1].state, DoctorFinding::State::kMissing);
   EXPECT_EQ((*report)[1].cost, "slower containers");
-  EXPECT_EQ((*report)[2].state, DoctorFinding::State::kUnknown);
-  EXPECT_EQ((*report)[2].detail, "\xff");
+  EXPECT_EQ((*report)[2].state, DoctorFinding::State::kFallback);
+  EXPECT_EQ((*report)[3].state, DoctorFinding::State::kUnknown);
+  EXPECT_EQ((*report)[3].detail, "\xff");
 }
 
 TEST_F(ClientTest, ErrorsArriveAsTheyWere) {

@@ -375,6 +375,9 @@ service::DoctorResponse ToWire(const DoctorReport& report) {
       case DoctorFinding::State::kPresent:
         added.set_state(service::DoctorResponse::STATE_PRESENT);
         break;
+      case DoctorFinding::State::kFallback:
+        added.set_state(service::DoctorResponse::STATE_FALLBACK);
+        break;
       case DoctorFinding::State::kMissing:
         added.set_state(service::DoctorResponse::STATE_MISSING);
         break;
@@ -396,6 +399,9 @@ absl::StatusOr<DoctorReport> FromWire(const service::DoctorResponse& message) {
         break;
       case service::DoctorResponse::STATE_PRESENT:
         added.state = DoctorFinding::State::kPresent;
+        break;
+      case service::DoctorResponse::STATE_FALLBACK:
+        added.state = DoctorFinding::State::kFallback;
         break;
       case service::DoctorResponse::STATE_MISSING:
         added.state = DoctorFinding::State::kMissing;
