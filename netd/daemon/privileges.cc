@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -16,7 +17,7 @@
 namespace netpolicy {
 namespace {
 
-constexpr int kKept[] = {CAP_BPF, CAP_NET_ADMIN};
+constexpr int kKept[] = {CAP_BPF};
 
 absl::Status Error(absl::string_view cause) {
   return absl::InternalError(absl::StrCat("drop privileges: ", cause));
