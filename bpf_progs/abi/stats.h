@@ -19,8 +19,10 @@
 #define NP_INGRESS 0
 #define NP_EGRESS 1
 #define NP_DIRECTIONS 2
-#define NP_SOCKET_CREATE \
-  2 /* in struct np_drop_key only: the refusal of a socket call */
+// In struct np_drop_key and np_refused_key only: refused system calls.
+#define NP_SOCKET_CREATE 2 /* socket() */
+#define NP_CONNECT 3       /* connect(), sendto(), sendmsg() */
+#define NP_BIND 4          /* bind() */
 
 #define NP_OVERFLOW_ROW 0
 
@@ -62,15 +64,15 @@ NP_ASSERT_SIZE(struct np_counters, 2 * 4 * 8);
 // np_drops: what was refused, by exact set of reasons. Per CPU.
 struct np_drop_key {
   __u32 uid;
-  __u32 direction;  // NP_INGRESS, NP_EGRESS or NP_SOCKET_CREATE
+  __u32 direction;  // NP_INGRESS, NP_EGRESS, or a system call
   __u64 reasons;    // never 0
 };
 
 NP_ASSERT_SIZE(struct np_drop_key, 4 + 4 + 8);
 
 struct np_drop_counters {
-  __u64 packets;  // on the wire had they passed; NP_SOCKET_CREATE: calls
-  __u64 bytes;    // likewise; NP_SOCKET_CREATE: 0
+  __u64 packets;  // on the wire had they passed; of a system call: calls
+  __u64 bytes;    // likewise; of a system call: 0
 };
 
 NP_ASSERT_SIZE(struct np_drop_counters, 2 * 8);

@@ -268,8 +268,12 @@ absl::Status Committer::PlaceUids(const PolicyDelta& delta) {
     positions.push_back({.position = position});
     // Nobody has the position, so no packet reads it in either slot; readers
     // of the slot in force skip what says nothing.
-    const np_uid_policy nothing = {
-        .rules = 0, .uid = uids[i].uid, .stated = 0, .pad = {0, 0}};
+    const np_uid_policy nothing = {.rules = 0,
+                                   .uid = uids[i].uid,
+                                   .stated = 0,
+                                   .interfaces = 0,
+                                   .network_set = 0,
+                                   .pad = 0};
     bool changed = false;
     for (uint32_t each = 0; each < NP_SLOTS; ++each) {
       NP_RETURN_IF_ERROR(

@@ -148,8 +148,25 @@ absl::Status CheckConfig(const np_policy_config& config, uint64_t chains) {
                                    absl::Hex(word.expected)));
     }
   }
-  for (const uint64_t pad : config.pad) {
-    if (pad != 0) return OtherVersion("np_policy_config.pad", "is not 0");
+  const struct {
+    absl::string_view where;
+    uint64_t value;
+  } unused[] = {
+      {"np_policy_config.icmp6_passes", config.icmp6_passes},
+      {"np_policy_config.closing_passes", config.closing_passes},
+      {"np_policy_config.resolver_passes", config.resolver_passes},
+      {"np_policy_config.default_interfaces", config.default_interfaces},
+      {"np_policy_config.default_network_set", config.default_network_set},
+      {"np_policy_config.local_network_set", config.local_network_set},
+      {"np_policy_config.uids_per_user", config.uids_per_user},
+      {"np_policy_config.exempt_below", config.exempt_below},
+      {"np_policy_config.no_owner_uid", config.no_owner_uid},
+      {"np_policy_config.resolver_uid", config.resolver_uid},
+      {"np_policy_config.resolver_tag", config.resolver_tag},
+      {"np_policy_config.flags", config.flags},
+  };
+  for (const auto& word : unused) {
+    if (word.value != 0) return OtherVersion(word.where, "is not 0");
   }
   return absl::OkStatus();
 }
@@ -173,9 +190,13 @@ absl::StatusOr<UidPolicy> ReadUid(const np_uid_policy& entry,
                         absl::StrCat("0x", absl::Hex(entry.stated),
                                      " has flags that are not known here"));
   }
-  for (const uint64_t pad : entry.pad) {
-    if (pad != 0) return OtherVersion(Where(entry, ".pad"), "is not 0");
+  if (entry.interfaces != 0) {
+    return OtherVersion(Where(entry, ".interfaces"), "is not 0");
   }
+  if (entry.network_set != 0) {
+    return OtherVersion(Where(entry, ".network_set"), "is not 0");
+  }
+  if (entry.pad != 0) return OtherVersion(Where(entry, ".pad"), "is not 0");
   if ((entry.stated & kStatedRule) == kStatedRule) {
     return Corrupt(Where(entry, ".stated"), "rule is allow and deny");
   }

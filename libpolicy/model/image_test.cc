@@ -77,7 +77,7 @@ TEST(CompileConfig, SetsTheBitsOfChainsAndDefaults) {
     EXPECT_EQ(config.not_on_loopback, Bits({6}));
     EXPECT_EQ(config.metered_only, 0u);
     EXPECT_EQ(config.at_socket, Bits({17}));
-    for (const uint64_t pad : config.pad) EXPECT_EQ(pad, 0u);
+    EXPECT_EQ(config.flags, 0u);
   }
 }
 
@@ -135,7 +135,7 @@ TEST(CompileUid, SetsABitWhereTheUidIsListedOrDiffersFromTheDefault) {
     EXPECT_EQ(entry.rules, row.rules);
     EXPECT_EQ(entry.stated, row.stated);
     EXPECT_EQ(entry.uid, 10007u);
-    for (const uint64_t pad : entry.pad) EXPECT_EQ(pad, 0u);
+    EXPECT_EQ(entry.pad, 0u);
   }
 }
 
@@ -216,8 +216,8 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
       {"at_socket", [](Tables& t) { t.config.at_socket = Bits({0}); },
        kFailedPrecondition,
        "read np_policy_config.at_socket: 0x1, expected 0x20000"},
-      {"config pad", [](Tables& t) { t.config.pad[2] = 1; },
-       kFailedPrecondition, "read np_policy_config.pad: is not 0"},
+      {"config flags", [](Tables& t) { t.config.flags = 1; },
+       kFailedPrecondition, "read np_policy_config.flags: is not 0"},
       {"Android's name",
        [](Tables& t) { std::strcpy(t.chains[4].name, "restrictes"); },
        kDataLoss,
@@ -272,7 +272,7 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
        kFailedPrecondition,
        "read np_uid_policy[uid=10007].stated: 0x12 has flags that are not "
        "known here"},
-      {"uid pad", [](Tables& t) { t.uids[1].pad[0] = 1; }, kFailedPrecondition,
+      {"uid pad", [](Tables& t) { t.uids[1].pad = 1; }, kFailedPrecondition,
        "read np_uid_policy[uid=10050].pad: is not 0"},
       {"no uid", [](Tables& t) { t.uids[1].uid = NP_UID_NONE; },
        kFailedPrecondition, "read np_uid_policy[uid=4294967295]: is not a uid"},

@@ -14,6 +14,8 @@ namespace netpolicy {
 static_assert(static_cast<int>(Direction::kIngress) == NP_INGRESS);
 static_assert(static_cast<int>(Direction::kEgress) == NP_EGRESS);
 static_assert(static_cast<int>(Direction::kSocketCreate) == NP_SOCKET_CREATE);
+static_assert(static_cast<int>(Direction::kConnect) == NP_CONNECT);
+static_assert(static_cast<int>(Direction::kBind) == NP_BIND);
 
 namespace {
 
@@ -41,6 +43,10 @@ absl::string_view DirectionName(Direction direction) {
       return "egress";
     case Direction::kSocketCreate:
       return "socket_create";
+    case Direction::kConnect:
+      return "connect";
+    case Direction::kBind:
+      return "bind";
   }
   return "unknown";
 }

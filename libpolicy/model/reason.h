@@ -17,9 +17,11 @@ enum class Direction : uint8_t {
   kIngress = 0,       // NP_INGRESS
   kEgress = 1,        // NP_EGRESS
   kSocketCreate = 2,  // NP_SOCKET_CREATE: socket(2)
+  kConnect = 3,       // NP_CONNECT: connect(2), sendto(2), sendmsg(2)
+  kBind = 4,          // NP_BIND: bind(2)
 };
 
-// "ingress", "egress", "socket_create".
+// "ingress", "egress", "socket_create", "connect", "bind".
 absl::string_view DirectionName(Direction direction);
 
 // A set of reasons; empty means "let it pass". Bit N is reason N. Immutable

@@ -85,6 +85,10 @@ absl::string_view DirectionText(Direction direction) {
       return "sending packets";
     case Direction::kSocketCreate:
       return "making sockets";
+    case Direction::kConnect:
+      return "connecting";
+    case Direction::kBind:
+      return "binding";
   }
   return "";
 }

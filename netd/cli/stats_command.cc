@@ -27,6 +27,10 @@ struct Refused {
   uint64_t ingress = 0;
   uint64_t egress = 0;
   uint64_t socket_create = 0;
+  uint64_t connect = 0;
+  uint64_t bind = 0;
+
+  uint64_t calls() const { return socket_create + connect + bind; }
 };
 
 struct Sum {
@@ -41,6 +45,8 @@ void Add(const Sum& from, Sum& to) {
   to.refused.ingress += from.refused.ingress;
   to.refused.egress += from.refused.egress;
   to.refused.socket_create += from.refused.socket_create;
+  to.refused.connect += from.refused.connect;
+  to.refused.bind += from.refused.bind;
 }
 
 void AddDrop(const DropRow& drop, Refused& refused) {
@@ -53,6 +59,12 @@ void AddDrop(const DropRow& drop, Refused& refused) {
       break;
     case Direction::kSocketCreate:
       refused.socket_create += drop.packets;
+      break;
+    case Direction::kConnect:
+      refused.connect += drop.packets;
+      break;
+    case Direction::kBind:
+      refused.bind += drop.packets;
       break;
   }
 }
@@ -71,7 +83,9 @@ Json SumJson(const Sum& sum) {
 Json RefusedJson(const Refused& refused) {
   return {{"ingress", refused.ingress},
           {"egress", refused.egress},
-          {"socket_create", refused.socket_create}};
+          {"socket_create", refused.socket_create},
+          {"connect", refused.connect},
+          {"bind", refused.bind}};
 }
 
 std::string InterfaceText(IfIndex ifindex, Names& names) {
@@ -104,7 +118,7 @@ class Table {
     if (drops_ == Drops::kShown) {
       cells.push_back(count(sum.refused.ingress, Ink::kBad));
       cells.push_back(count(sum.refused.egress, Ink::kBad));
-      cells.push_back(count(sum.refused.socket_create, Ink::kBad));
+      cells.push_back(count(sum.refused.calls(), Ink::kBad));
     }
     table_.AddRow(std::move(cells));
   }

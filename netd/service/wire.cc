@@ -40,6 +40,9 @@ static_assert(static_cast<int>(Direction::kEgress) ==
               service::DIRECTION_EGRESS);
 static_assert(static_cast<int>(Direction::kSocketCreate) ==
               service::DIRECTION_SOCKET_CREATE);
+static_assert(static_cast<int>(Direction::kConnect) ==
+              service::DIRECTION_CONNECT);
+static_assert(static_cast<int>(Direction::kBind) == service::DIRECTION_BIND);
 
 service::Counters ToWire(const TrafficCounters& counters) {
   service::Counters message;
