@@ -74,6 +74,18 @@ TranslatorObject& TranslatorObject::operator=(TranslatorObject&&) noexcept =
 TranslatorObject::~TranslatorObject() = default;
 
 absl::StatusOr<TranslatorObject> TranslatorObject::Load() {
+  return LoadWith("");
+}
+
+absl::StatusOr<TranslatorObject> TranslatorObject::LoadPinned(
+    const std::string& directory) {
+  NP_ASSIGN_OR_RETURN(TranslatorObject object, LoadWith(directory));
+  NP_RETURN_IF_ERROR(object.ReadMappings());
+  return object;
+}
+
+absl::StatusOr<TranslatorObject> TranslatorObject::LoadWith(
+    const std::string& pin_directory) {
   NP_RETURN_IF_ERROR(CheckBpfCapabilities("load clat programs"));
   LibbpfLog log;
   auto state = std::make_unique<State>();
@@ -90,6 +102,20 @@ absl::StatusOr<TranslatorObject> TranslatorObject::Load() {
     buffers[i].resize(kVerifierLogSize);
     bpf_program__set_log_level(programs[i], 4);  // statistics only
     bpf_program__set_log_buf(programs[i], buffers[i].data(), buffers[i].size());
+  }
+  if (!pin_directory.empty()) {
+    // All that is to be there for the next process; what else there is, packets
+    // need only while they are translated.
+    for (bpf_map* map :
+         {skeleton.maps.np_clat_inst, skeleton.maps.np_clat_eam4,
+          skeleton.maps.np_clat_eam6, skeleton.maps.np_clat_count,
+          skeleton.maps.np_clat_bucket}) {
+      const std::string path =
+          absl::StrCat(pin_directory, "/", bpf_map__name(map));
+      if (bpf_map__set_pin_path(map, path.c_str()) != 0) {
+        return StatusFromErrno(errno, absl::StrCat("pin ", path));
+      }
+    }
   }
   if (clat_bpf::load(state->skeleton.get()) != 0) {
     const int error = errno;
@@ -162,6 +188,64 @@ absl::Status TranslatorObject::RemoveInstance(IfIndex ifindex) {
   }
   state_->mappings.erase(ifindex);
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::map<IfIndex, np_clat_instance>>
+TranslatorObject::ReadInstances() const {
+  const bpf_map* map = state_->skeleton->maps.np_clat_inst;
+  std::map<IfIndex, np_clat_instance> instances;
+  uint32_t key = 0;
+  const void* previous = nullptr;
+  // Keys that are removed meanwhile begin the walk anew: bounded.
+  for (int i = 0; i < 4 * NP_CLAT_SLOTS; ++i) {
+    if (bpf_map_get_next_key(bpf_map__fd(map), previous, &key) != 0) break;
+    previous = &key;
+    np_clat_instance instance;
+    if (bpf_map_lookup_elem(bpf_map__fd(map), &key, &instance) != 0) {
+      if (errno == ENOENT) continue;
+      return MapStatusFromErrno(errno, MapOperation::kLookup,
+                                absl::StrCat("np_clat_inst[ifindex=", key, "]"),
+                                bpf_map__type(map), bpf_map__max_entries(map));
+    }
+    instances[IfIndex{key}] = instance;
+  }
+  return instances;
+}
+
+std::vector<InstanceImage::Mapping> TranslatorObject::Mappings(
+    IfIndex ifindex) const {
+  const auto found = state_->mappings.find(ifindex);
+  if (found == state_->mappings.end()) return {};
+  return found->second;
+}
+
+absl::Status TranslatorObject::ReadMappings() {
+  const bpf_map* map = state_->skeleton->maps.np_clat_eam4;
+  np_clat_eam4_key key;
+  const void* previous = nullptr;
+  for (uint32_t i = 0; i < bpf_map__max_entries(map); ++i) {
+    if (bpf_map_get_next_key(bpf_map__fd(map), previous, &key) != 0) break;
+    previous = &key;
+    InstanceImage::Mapping mapping{};
+    if (bpf_map_lookup_elem(bpf_map__fd(map), &key, &mapping.value) != 0) {
+      return MapStatusFromErrno(errno, MapOperation::kLookup, "np_clat_eam4",
+                                bpf_map__type(map), bpf_map__max_entries(map));
+    }
+    mapping.key4 = key;
+    mapping.key6 = {32U + mapping.value.len6, key.ifindex,
+                    mapping.value.prefix6};
+    state_->mappings[IfIndex{key.ifindex}].push_back(mapping);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TranslatorObject::ResetCounters(uint32_t slot) {
+  const bpf_map* map = state_->skeleton->maps.np_clat_count;
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) return StatusFromErrno(-cpus, "count CPUs");
+  const std::vector<np_clat_counters> zeros(static_cast<size_t>(cpus));
+  return UpdateElement(map, &slot, zeros.data(),
+                       absl::StrCat("np_clat_count[slot=", slot, "]"));
 }
 
 absl::StatusOr<np_clat_counters> TranslatorObject::ReadCounters(

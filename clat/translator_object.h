@@ -6,8 +6,10 @@
 #define NETPOLICY_CLAT_TRANSLATOR_OBJECT_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -33,6 +35,13 @@ class TranslatorObject {
   // words.
   static absl::StatusOr<TranslatorObject> Load();
 
+  // Loaded programs with the tables that are pinned in a directory of a bpffs,
+  // instances, mappings and counters with them; those that aren't there are
+  // made and pinned. They outlive this object. Errors: as above;
+  // kFailedPrecondition when the tables are of another layout.
+  static absl::StatusOr<TranslatorObject> LoadPinned(
+      const std::string& directory);
+
   TranslatorObject(TranslatorObject&&) noexcept;
   TranslatorObject& operator=(TranslatorObject&&) noexcept;
   ~TranslatorObject();
@@ -43,6 +52,14 @@ class TranslatorObject {
 
   // Translates no longer. OK when it did not.
   absl::Status RemoveInstance(IfIndex ifindex);
+
+  // What is translated now, by interface.
+  absl::StatusOr<std::map<IfIndex, np_clat_instance>> ReadInstances() const;
+  // The mappings of an interface, in the order of the table.
+  std::vector<InstanceImage::Mapping> Mappings(IfIndex ifindex) const;
+
+  // Sets the counters of a slot to 0; nobody may be translating with it.
+  absl::Status ResetCounters(uint32_t slot);
 
   // Sums over all CPUs.
   absl::StatusOr<np_clat_counters> ReadCounters(uint32_t slot) const;
@@ -58,6 +75,9 @@ class TranslatorObject {
     void operator()(clat_bpf* skeleton) const;
   };
   struct State;
+  static absl::StatusOr<TranslatorObject> LoadWith(
+      const std::string& pin_directory);
+  absl::Status ReadMappings();
   explicit TranslatorObject(std::unique_ptr<State> state);
 
   std::unique_ptr<State> state_;

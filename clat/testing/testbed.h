@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A host on an IPv6-only link, and an IPv4-only server behind a NAT64 made of
+// Debian's tayga:
+//
+//   lan ---(optional)--- host eth0 ===IPv6 only=== router ---IPv4--- server
+//                                                  tayga
+//
+//   auto bed = Testbed::Create();
+//   ASSERT_THAT(bed->StartPlat(), IsOk());
+//   ... translate on bed->host's eth0 with prefix Testbed::kPrefix ...
+//   RunProgram(bed->host(), {"/usr/bin/ping", "-c1", Testbed::kServer4}, ...);
+
+#ifndef NETPOLICY_CLAT_TESTING_TESTBED_H_
+#define NETPOLICY_CLAT_TESTING_TESTBED_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "clat/testing/program.h"
+#include "libpolicy/testing/net_namespace.h"
+#include "libpolicy/testing/process.h"
+#include "libpolicy/testing/scratch_dir.h"
+#include "libpolicy/testing/veth_pair.h"
+
+namespace netpolicy::clat::testing {
+
+class Testbed {
+ public:
+  static constexpr char kPrefix[] = "2001:db8:64::/96";
+  static constexpr char kServer4[] = "203.0.113.2";
+  static constexpr char kServer6[] = "2001:db8:2::2";
+  static constexpr char kHost6[] = "2001:db8:1::2";
+  static constexpr char kRouter6[] = "2001:db8:1::1";
+  static constexpr char kLanHost4[] = "10.9.0.2";
+
+  // The host has an address and a default route of IPv6, as if a router had
+  // advertised them.
+  static absl::StatusOr<Testbed> Create();
+
+  Testbed(Testbed&&) = default;
+  Testbed& operator=(Testbed&&) = delete;
+
+  // Debian's tayga, and what it needs; nullopt of `missing` when there is one.
+  static std::optional<std::string> MissingPlat();
+  absl::Status StartPlat(const std::string& prefix = kPrefix);
+  void StopPlat() { plat_.reset(); }
+
+  // A client of the host's in a network of its own, with a default route to the
+  // host, which forwards.
+  absl::Status AddLan();
+
+  const netpolicy::testing::NetNamespace& host() const { return *host_; }
+  const netpolicy::testing::NetNamespace& router() const { return *router_; }
+  const netpolicy::testing::NetNamespace& server() const { return *server_; }
+  const netpolicy::testing::NetNamespace& lan() const { return *lan_; }
+  const netpolicy::testing::ScratchDir& scratch() const { return *scratch_; }
+
+  // Standard output and error of a shell command that succeeded. Errors: what
+  // it printed.
+  static absl::StatusOr<std::string> Shell(
+      const netpolicy::testing::NetNamespace& ns, const std::string& command,
+      absl::Duration limit = absl::Seconds(20));
+
+  // Runs until the testbed goes.
+  absl::Status Serve(const netpolicy::testing::NetNamespace& ns,
+                     const std::vector<std::string>& arguments);
+
+ private:
+  Testbed() = default;
+
+  std::unique_ptr<netpolicy::testing::NetNamespace> host_, router_, server_,
+      lan_;
+  std::unique_ptr<netpolicy::testing::ScratchDir> scratch_;
+  std::optional<netpolicy::testing::VethPair> uplink_, internet_, lan_cable_;
+  std::optional<netpolicy::testing::ChildProcess> plat_;
+  std::vector<netpolicy::testing::ChildProcess> servers_;
+};
+
+}  // namespace netpolicy::clat::testing
+
+#endif  // NETPOLICY_CLAT_TESTING_TESTBED_H_
