@@ -59,7 +59,10 @@ class TrafficTest : public ::testing::Test {
     while (absl::Now() < end) {
       auto status = (*controller)->Status();
       ASSERT_THAT(status, IsOk());
-      if (status->at(0).translation.has_value()) return;
+      const auto& translation = status->at(0).translation;
+      if (translation.has_value() && translation->prefix == *settings.prefix) {
+        return;
+      }
       absl::SleepFor(absl::Milliseconds(20));
       (*controller)->Process();
     }
@@ -75,10 +78,233 @@ class TrafficTest : public ::testing::Test {
   std::string events_;
 };
 
-TEST_F(TrafficTest, Ping) {
+struct Row {
+  const char* description;
+  // In the server's namespace, for the length of the test; "" for none.
+  const char* server;
+  const char* command;  // on the host
+  const char* expected;
+};
+
+// Sends a datagram to an echo server; says whether it came back as it was.
+#define UDP_ECHO(size, options)                                                \
+  "python3 -c 'import os,socket;s=socket.socket(2,2);s.settimeout(3);" options \
+  "d=os.urandom(" #size                                                        \
+  ");s.sendto(d,(\"203.0.113.2\",7));"                                         \
+  "print(s.recvfrom(65535)[0]==d)'"
+
+constexpr char kUdpEcho[] = "exec socat -b65535 UDP4-RECVFROM:7,fork PIPE";
+
+const Row kRows[] = {
+    {"ping", "", "ping -c 3 -i 0.1 -W 2 203.0.113.2", " 0% packet loss"},
+    // The NAT64 splits answers that are longer and may be split (RFC
+    // 7915, 4.1), and what is split of ICMP is not translated (5.2).
+    {"ping, as long as its answer comes in one piece", "",
+     "ping -c 3 -i 0.1 -W 2 -M do -s 1232 203.0.113.2", " 0% packet loss"},
+    {"HTTP", "cd / && exec python3 -m http.server 80",
+     "curl -s --retry 20 --retry-delay 1 --retry-connrefused "
+     "http://203.0.113.2/",
+     "Directory listing"},
+    {"iperf3, TCP up", "exec iperf3 -s -1",
+     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1", "receiver"},
+    {"iperf3, TCP down", "exec iperf3 -s -1",
+     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1 -R", "receiver"},
+    {"iperf3, UDP up", "exec iperf3 -s -1",
+     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1 -u -b 5M -l 1200",
+     "(0%)  receiver"},
+    {"iperf3, UDP down", "exec iperf3 -s -1",
+     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1 -u -b 5M -l 1200 -R",
+     "(0%)  receiver"},
+    {"UDP, one byte", kUdpEcho, "sleep 0.3;" UDP_ECHO(1, ""), "True"},
+    {"UDP, 3000 bytes in fragments", kUdpEcho, "sleep 0.3;" UDP_ECHO(3000, ""),
+     "True"},
+    {"UDP, 20000 bytes in fragments", kUdpEcho,
+     "sleep 0.3;" UDP_ECHO(20000, ""), "True"},
+    {"UDP without a checksum", kUdpEcho,
+     "sleep 0.3;" UDP_ECHO(100, "s.setsockopt(1,11,1);"), "True"},
+    {"traceroute by UDP", "", "traceroute -n -q 1 -w 2 203.0.113.2",
+     " 203.0.113.2 "},
+    {"traceroute by ICMP", "", "traceroute -I -n -q 1 -w 2 203.0.113.2",
+     " 203.0.113.2 "},
+    {"a router that has no IPv4 address is 192.0.0.8 (RFC 7600)", "",
+     "traceroute -n -q 1 -w 2 -m 2 203.0.113.2", " 2  192.0.0.8 "},
+    {"a closed port", "", "curl -s -m 5 http://203.0.113.2:81/ || echo code $?",
+     "code 7"},
+    {"hundreds of connections at once",
+     "exec socat TCP4-LISTEN:7,fork,backlog=400 PIPE",
+     "sleep 0.3; python3 -c '\n"
+     "import socket\n"
+     "all=[socket.create_connection((\"203.0.113.2\",7),10) for i in "
+     "range(200)]\n"
+     "for i,s in enumerate(all): s.sendall(b\"%05d\" % i * 1000)\n"
+     "def read(s,n):\n"
+     "  d=b\"\"\n"
+     "  while len(d)<n: d+=s.recv(n)\n"
+     "  return d\n"
+     "print(all and [read(s,5000)[:5] for s in all]==[b\"%05d\" % i for i in "
+     "range(200)])'",
+     "True"},
+};
+
+TEST_F(TrafficTest, EveryRow) {
+  for (const Row& row : kRows) {
+    SCOPED_TRACE(row.description);
+    std::optional<netpolicy::testing::ChildProcess> server;
+    const std::string log = bed_->scratch().File("log");
+    if (*row.server != '\0') {
+      auto started = testing::StartProgram(bed_->server(),
+                                           {"/bin/sh", "-c", row.server}, log);
+      ASSERT_THAT(started, IsOk());
+      server.emplace(*std::move(started));
+    }
+    EXPECT_THAT(Host(row.command), IsOkAndHolds(HasSubstr(row.expected)))
+        << testing::ReadFile(log);
+  }
+}
+
+// Sums of what is sent in either direction, over TCP.
+constexpr char kTransfer[] =
+    "head -c 8000000 /dev/urandom > $dir/file && "
+    "a=$(sha256sum < $dir/file) && "
+    "b=$(socat -t 10 -u FILE:$dir/file TCP4:203.0.113.2:9; sleep 0.5; "
+    "    sha256sum < $dir/received) && "
+    "c=$(socat -u TCP4:203.0.113.2:10 - | sha256sum) && "
+    "[ \"$a\" = \"$b\" ] && [ \"$a\" = \"$c\" ] && echo same";
+
+struct LinkRow {
+  const char* description;
+  const char* host;    // commands on the host beforehand
+  const char* router;  // and on the router
+  const char* server;
+};
+
+const LinkRow kLinks[] = {
+    {"as they are", "", "", ""},
+    {"a hop of 1400 bytes behind the NAT64", "", "ip link set up0 mtu 1400",
+     "ip link set eth0 mtu 1400"},
+    {"a hop of 1280 bytes behind the NAT64", "", "ip link set up0 mtu 1280",
+     "ip link set eth0 mtu 1280"},
+    {"a link of 1280 bytes to the host", "ip link set eth0 mtu 1280",
+     "ip link set down0 mtu 1280; ip link set up0 mtu 1500",
+     "ip link set eth0 mtu 1500"},
+    {"a link of 1400 bytes to the host", "ip link set eth0 mtu 1400",
+     "ip link set down0 mtu 1400", ""},
+};
+
+class TransferTest : public TrafficTest {
+ protected:
+  absl::StatusOr<std::string> Transfer() {
+    const std::string dir = absl::StrCat("dir=", bed_->scratch().path(), "; ");
+    // Is opened before somebody takes it.
+    auto made = testing::WriteFile(bed_->scratch().File("file"), "");
+    if (!made.ok()) return made;
+    auto serve = [&](absl::string_view command) {
+      return testing::StartProgram(
+          bed_->server(), {"/bin/sh", "-c", absl::StrCat(dir, command)},
+          bed_->scratch().File("log"));
+    };
+    auto take =
+        serve("exec socat -u TCP4-LISTEN:9,reuseaddr CREATE:$dir/received");
+    auto give = serve("exec socat -u FILE:$dir/file TCP4-LISTEN:10,reuseaddr");
+    if (!take.ok()) return take.status();
+    if (!give.ok()) return give.status();
+    return Host(absl::StrCat(dir, "sleep 0.3; ", kTransfer));
+  }
+};
+
+TEST_F(TransferTest, FilesArriveAsTheyWereOverLinksOfAnySize) {
+  for (const LinkRow& row : kLinks) {
+    SCOPED_TRACE(row.description);
+    if (*row.host != '\0') {
+      ASSERT_THAT(Host(row.host), IsOk());
+    }
+    if (*row.router != '\0') {
+      ASSERT_THAT(Testbed::Shell(bed_->router(), row.router), IsOk());
+    }
+    if (*row.server != '\0') {
+      ASSERT_THAT(Testbed::Shell(bed_->server(), row.server), IsOk());
+    }
+    // The route's MTU follows the link's.
+    Translate({.prefix = *Pref64::Parse(Testbed::kPrefix)});
+    EXPECT_THAT(Transfer(), IsOkAndHolds(HasSubstr("same")));
+  }
+}
+
+TEST_F(TransferTest, SuperPacketsStayWholeAndTheirPiecesAreTheSame) {
+  using netpolicy::testing::Offload;
+  using netpolicy::testing::Toggle;
+  auto before = bed_->host().Counters("eth0");
+  ASSERT_THAT(before, IsOk());
+  EXPECT_THAT(Transfer(), IsOkAndHolds(HasSubstr("same")));
+  auto after = bed_->host().Counters("eth0");
+  ASSERT_THAT(after, IsOk());
+  // Of 8 MB that went out, and acknowledgements of what came in.
+  const uint64_t packets = after->tx_packets - before->tx_packets;
+  const uint64_t bytes = after->tx_bytes - before->tx_bytes;
+  EXPECT_GT(bytes, 8000000u);
+  RecordProperty("bytes_per_skb", std::to_string(bytes / packets));
+  EXPECT_LT(packets, 8000000u / 1432u) << "segments would be as many";
+
+  for (Offload offload : {Offload::kTso, Offload::kGso, Offload::kGro}) {
+    ASSERT_THAT(bed_->host().SetOffload("eth0", offload, Toggle::kOff), IsOk());
+  }
+  EXPECT_THAT(Transfer(), IsOkAndHolds(HasSubstr("same")));
+}
+
+TEST_F(TrafficTest, HostsBehindMasquerading) {
+  ASSERT_THAT(bed_->AddLan(), IsOk());
+  ASSERT_THAT(Host("nft 'table ip nat { chain post { type nat hook postrouting "
+                   "priority srcnat; oifname eth0 masquerade; }; }'"),
+              IsOk());
+  EXPECT_THAT(Testbed::Shell(bed_->lan(), "ping -c 3 -i 0.1 -W 2 203.0.113.2"),
+              IsOkAndHolds(HasSubstr(" 0% packet loss")));
+  ASSERT_THAT(
+      bed_->Serve(bed_->server(),
+                  {"/bin/sh", "-c", "cd / && exec python3 -m http.server 80"}),
+      IsOk());
+  EXPECT_THAT(
+      Testbed::Shell(bed_->lan(),
+                     "curl -s --retry 20 --retry-delay 1 --retry-connrefused "
+                     "http://203.0.113.2/"),
+      IsOkAndHolds(HasSubstr("Directory listing")));
+}
+
+TEST_F(TrafficTest, Rfc7757HostsWithAddressesOfTheirOwn) {
+  ASSERT_THAT(bed_->AddLan(), IsOk());
+  ASSERT_THAT(Testbed::Shell(bed_->router(),
+                             "ip -6 route add 2001:db8:9::/64 via "
+                             "2001:db8:1::2"),
+              IsOk());
+  Translate({.prefix = *Pref64::Parse(Testbed::kPrefix),
+             .mappings = {{*Ipv4Prefix::Parse("10.9.0.0/24"),
+                           *Ipv6Prefix::Parse("2001:db8:9::/120")}}});
+  EXPECT_THAT(Testbed::Shell(bed_->lan(), "ping -c 3 -i 0.1 -W 2 203.0.113.2"),
+              IsOkAndHolds(HasSubstr(" 0% packet loss")));
   EXPECT_THAT(Host("ping -c 3 -i 0.1 -W 2 203.0.113.2"),
               IsOkAndHolds(HasSubstr(" 0% packet loss")))
-      << events_ << *Host("ip -s addr; ip route; ip -6 route; ip neigh");
+      << "the host itself";
+}
+
+TEST_F(TrafficTest, Rfc6877ANetworkThatIsRoutedToUs) {
+  ASSERT_THAT(Testbed::Shell(bed_->router(),
+                             "ip -6 route add 2001:db8:9::/64 via "
+                             "2001:db8:1::2"),
+              IsOk());
+  Translate({.prefix = *Pref64::Parse(Testbed::kPrefix),
+             .network6 = *Ipv6Prefix::Parse("2001:db8:9::/64")});
+  EXPECT_THAT(Host("ping -c 3 -i 0.1 -W 2 203.0.113.2"),
+              IsOkAndHolds(HasSubstr(" 0% packet loss")));
+}
+
+TEST_F(TrafficTest, TheNat64MovesUnderTraffic) {
+  auto ping = testing::StartProgram(
+      bed_->host(), {"/usr/bin/ping", "-i", "0.2", "-w", "15", "203.0.113.2"},
+      bed_->scratch().File("ping"));
+  ASSERT_THAT(ping, IsOk());
+  ASSERT_THAT(bed_->StartPlat("2001:db8:65::/96"), IsOk());
+  Translate({.prefix = *Pref64::Parse("2001:db8:65::/96")});
+  EXPECT_THAT(Host("ping -c 3 -i 0.1 -W 2 203.0.113.2"),
+              IsOkAndHolds(HasSubstr(" 0% packet loss")));
 }
 
 }  // namespace
