@@ -49,15 +49,6 @@ std::string Describe(const UplinkPlan& plan) {
                       " local6=", plan.config.pairs.front().ip6.ToString());
 }
 
-absl::Status CheckSettings(const UplinkSettings& settings) {
-  if (settings.network6.has_value() && settings.network6->length != 64) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("start translation: network ",
-                     settings.network6->ToString(), " is no /64"));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 Controller::Controller(ControllerOptions options)
@@ -71,6 +62,32 @@ absl::StatusOr<std::unique_ptr<Controller>> Controller::Open(
       std::unique_ptr<Controller>(new Controller(std::move(options)));
   NP_RETURN_IF_ERROR(controller->Init());
   return controller;
+}
+
+absl::StatusOr<std::vector<DiscoveredPrefix>> Controller::Discover(
+    const std::string& interface) {
+  const auto found = uplinks_.find(interface);
+  if (found == uplinks_.end()) {
+    return absl::NotFoundError(
+        absl::StrCat("discover prefixes of ", interface,
+                     ": translation was neither started there nor is it "
+                     "automatic"));
+  }
+  return Discovered(found->second, absl::Now());
+}
+
+std::vector<DiscoveredPrefix> Controller::Discovered(const Uplink& uplink,
+                                                     absl::Time now) const {
+  std::vector<DiscoveredPrefix> all;
+  for (const KnownPrefix& known : prefixes_.All(uplink.ifindex, now)) {
+    DiscoveredPrefix one{known.prefix,
+                         std::string(PrefixSourceName(known.source)),
+                         {},
+                         known.expires - now};
+    if (known.source == PrefixSource::kRouter) one.router = known.router;
+    all.push_back(std::move(one));
+  }
+  return all;
 }
 
 absl::Status Controller::Watch(int fd) {
@@ -336,6 +353,7 @@ void Controller::TurnOn(Uplink& uplink, const UplinkPlan& plan,
     Report(ControllerEvent::Kind::kChanged, uplink.name, Describe(plan));
   }
   uplink.error = absl::OkStatus();
+  uplink.reason.reset();
 }
 
 void Controller::TurnOff(Uplink& uplink, OffReason reason,
@@ -357,9 +375,8 @@ void Controller::TurnOff(Uplink& uplink, OffReason reason,
            std::string(status.message()));
     return;
   }
-  const absl::string_view why =
-      uplink.stopped == Presence::kPresent ? "asked to" : OffReasonText(reason);
-  Report(ControllerEvent::Kind::kOff, uplink.name, std::string(why));
+  Report(ControllerEvent::Kind::kOff, uplink.name,
+         std::string(OffReasonText(reason)));
 }
 
 // Asks routers, then DNS, for as long as no router tells a prefix.
@@ -475,7 +492,7 @@ absl::Status Controller::Stop(const std::string& interface) {
   NP_ASSIGN_OR_RETURN(const NetworkState network,
                       ReadNetwork(installer_->netlink()));
   NP_ASSIGN_OR_RETURN(const auto installed, installer_->Installed());
-  TurnOff(uplink, uplink.reason, network, installed);
+  TurnOff(uplink, OffReason::kStopped, network, installed);
   const absl::Status status = uplink.error;
   if (status.ok() && uplink.origin == Origin::kAsked) uplinks_.erase(found);
   return status;
@@ -487,7 +504,7 @@ absl::Status Controller::Detach() {
   NP_ASSIGN_OR_RETURN(const auto installed, installer_->Installed());
   for (auto& [name, uplink] : uplinks_) {
     uplink.stopped = Presence::kPresent;
-    TurnOff(uplink, uplink.reason, network, installed);
+    TurnOff(uplink, OffReason::kStopped, network, installed);
   }
   for (const auto& [ifindex, identity] : installed) {
     NP_RETURN_IF_ERROR(installer_->Remove(ifindex, network));
@@ -495,7 +512,7 @@ absl::Status Controller::Detach() {
   return installer_->RemovePins();
 }
 
-absl::StatusOr<std::vector<UplinkStatus>> Controller::Status() {
+absl::StatusOr<std::vector<UplinkStatus>> Controller::Uplinks() {
   const absl::Time now = absl::Now();
   NP_ASSIGN_OR_RETURN(const NetworkState network,
                       ReadNetwork(installer_->netlink()));
@@ -507,14 +524,7 @@ absl::StatusOr<std::vector<UplinkStatus>> Controller::Status() {
         .interface = name,
         .ifindex = link == nullptr ? 0 : ToInt(link->ifindex),
         .origin = uplink.origin == Origin::kAutomatic ? "automatic" : "asked"};
-    for (const KnownPrefix& known : prefixes_.All(uplink.ifindex, now)) {
-      DiscoveredPrefix one{known.prefix,
-                           std::string(PrefixSourceName(known.source)),
-                           {},
-                           known.expires - now};
-      if (known.source == PrefixSource::kRouter) one.router = known.router;
-      status.prefixes.push_back(std::move(one));
-    }
+    status.prefixes = Discovered(uplink, now);
     const auto found = installed.find(uplink.ifindex);
     if (found != installed.end()) {
       const Identity& identity = found->second;
@@ -539,13 +549,11 @@ absl::StatusOr<std::vector<UplinkStatus>> Controller::Status() {
       NP_ASSIGN_OR_RETURN(translation.counters,
                           installer_->ReadCounters(uplink.ifindex));
       status.translation = std::move(translation);
-    } else if (uplink.stopped == Presence::kPresent) {
-      status.off_reason = "stopped";
-      status.detail = "it was told to";
-    } else {
-      status.off_reason = std::string(OffReasonName(uplink.reason));
+    }
+    if (uplink.reason.has_value()) {
+      status.off_reason = std::string(OffReasonName(*uplink.reason));
       status.detail = uplink.error.ok()
-                          ? std::string(OffReasonText(uplink.reason))
+                          ? std::string(OffReasonText(*uplink.reason))
                           : std::string(uplink.error.message());
     }
     all.push_back(std::move(status));

@@ -28,11 +28,13 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "bpf_progs/abi/clat.h"
+#include "clat/clat_interface.h"
 #include "clat/dns_query.h"
 #include "clat/installer.h"
 #include "clat/network.h"
 #include "clat/prefix_table.h"
 #include "clat/router_listener.h"
+#include "clat/settings.h"
 #include "clat/status.h"
 #include "clat/uplink_plan.h"
 #include "libpolicy/base/unique_fd.h"
@@ -73,7 +75,7 @@ struct ControllerOptions {
 
 // Works in the network namespace of the thread that opened it.
 // Thread-compatible; Process() and all else is called by one thread at a time.
-class Controller {
+class Controller final : public ClatInterface {
  public:
   // Takes over what is translated already: uplinks that are no automatic ones
   // go on as if they had been started with the prefix that they have. Errors:
@@ -83,7 +85,7 @@ class Controller {
 
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
-  ~Controller();
+  ~Controller() override;
 
   // Call Process() when this is readable; owned by this object.
   int fd() const { return epoll_.get(); }
@@ -91,22 +93,17 @@ class Controller {
   // Takes in what happened and does what is due.
   void Process();
 
-  // Looks after an uplink from now on; translation begins when what it needs is
-  // there. Errors: kNotFound when there is no such interface; kInvalidArgument
-  // when the settings contradict each other.
   absl::Status Start(const std::string& interface,
-                     const UplinkSettings& settings);
-
-  // Ends translation on an uplink until it is started again. Errors: kNotFound
-  // when it is not looked after.
-  absl::Status Stop(const std::string& interface);
+                     const UplinkSettings& settings) override;
+  absl::Status Stop(const std::string& interface) override;
+  absl::StatusOr<std::vector<UplinkStatus>> Uplinks() override;
+  // What it has heard of; asks nobody.
+  absl::StatusOr<std::vector<DiscoveredPrefix>> Discover(
+      const std::string& interface) override;
 
   // Ends translation everywhere and removes the pins; the controller is of no
   // use after that.
   absl::Status Detach();
-
-  // All uplinks that are looked after, by name.
-  absl::StatusOr<std::vector<UplinkStatus>> Status();
 
  private:
   enum class Origin : uint8_t { kAutomatic, kAsked };
@@ -120,7 +117,8 @@ class Controller {
 
     std::optional<Identity> wanted = {};  // its address is being set up
     uint32_t attempt = 0;                 // addresses that others had
-    OffReason reason = OffReason::kNoInterface;
+    // Nothing: it is as planned.
+    std::optional<OffReason> reason = OffReason::kNoInterface;
     absl::Status error = {};
 
     std::unique_ptr<DnsQuery> dns = {};
@@ -149,6 +147,8 @@ class Controller {
   void TurnOff(Uplink& uplink, OffReason reason, const NetworkState& network,
                const std::map<IfIndex, Identity>& installed);
   void Discover(Uplink& uplink, absl::Time now);
+  std::vector<DiscoveredPrefix> Discovered(const Uplink& uplink,
+                                           absl::Time now) const;
   void TakeDnsAnswer(Uplink& uplink, absl::Time now);
   void Report(ControllerEvent::Kind kind, const std::string& interface,
               std::string detail);

@@ -60,7 +60,7 @@ absl::StatusOr<std::unique_ptr<Installer>> Installer::Open(
     NP_RETURN_IF_ERROR(SetPinAccess(absl::StrCat(pin_dir, "/", name), access));
   }
   return std::unique_ptr<Installer>(
-      new Installer(pin_dir, access, std::move(directory), std::move(lock),
+      new Installer(pin_dir, std::move(directory), std::move(lock),
                     std::move(netlink), std::move(translator)));
 }
 
@@ -145,8 +145,9 @@ absl::Status Installer::AttachPrograms(const UplinkPlan& plan) {
             egress ? Direction::k4to6 : Direction::k6to4, plan.link),
         .name = std::string(ProgramName(hook, plan.link)),
         .order = egress ? TcOrder::kLast : TcOrder::kFirst};
+    // For root alone: to give the pin to a group would take CAP_CHOWN.
     NP_ASSIGN_OR_RETURN(methods_[plan.ifindex],
-                        AttachTc(place, program, LinkPin(place), access_));
+                        AttachTc(place, program, LinkPin(place), PinAccess{}));
   }
   return absl::OkStatus();
 }

@@ -44,7 +44,8 @@ inline constexpr char kDefaultClatPinDir[] = "/sys/fs/bpf/netpolicy-clat";
 // In the network namespace of the thread that opened it. Thread-compatible.
 class Installer {
  public:
-  // Takes over what is pinned, or begins anew; makes the directory, but not its
+  // Takes over what is pinned, or begins anew; `access` is to the tables.
+  // makes the directory, but not its
   // parent. Errors: kUnavailable when another process has it open;
   // kFailedPrecondition when it is not on a bpffs, or its tables have another
   // layout.
@@ -85,11 +86,9 @@ class Installer {
   NetlinkSocket& netlink() { return netlink_; }
 
  private:
-  Installer(std::string pin_dir, const PinAccess& access, UniqueFd directory,
-            DirectoryLock lock, NetlinkSocket netlink,
-            TranslatorObject translator)
+  Installer(std::string pin_dir, UniqueFd directory, DirectoryLock lock,
+            NetlinkSocket netlink, TranslatorObject translator)
       : pin_dir_(std::move(pin_dir)),
-        access_(access),
         directory_(std::move(directory)),
         lock_(std::move(lock)),
         netlink_(std::move(netlink)),
@@ -102,7 +101,6 @@ class Installer {
                         const NetworkState& network);
 
   const std::string pin_dir_;
-  const PinAccess access_;
   UniqueFd directory_;
   DirectoryLock lock_;
   NetlinkSocket netlink_;

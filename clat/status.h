@@ -43,8 +43,10 @@ struct UplinkStatus {
   uint32_t ifindex = 0;                         // 0: there is none now
   std::string origin;                           // "automatic", "asked"
   std::optional<Translation> translation = {};  // nothing: it is off
-  std::string off_reason = {};                  // OffReasonName(); "stopped"
-  std::string detail = {};                      // for people
+  // Why it is off (clat/uplink_plan.h), or not yet as it is going to be;
+  // "" when all is as it should be.
+  std::string off_reason = {};
+  std::string detail = {};  // the same for people
   std::vector<DiscoveredPrefix> prefixes = {};
 };
 

@@ -28,6 +28,7 @@ constexpr ReasonWords kReasons[] = {
     {OffReason::kDetectingDuplicates, "detecting_duplicates",
      "waiting whether somebody has the IPv6 address"},
     {OffReason::kFailed, "failed", "it could not be set up"},
+    {OffReason::kStopped, "stopped", "it was told to"},
 };
 
 // Global unicast addresses before others, which a NAT64 may not serve (ULA).

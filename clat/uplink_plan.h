@@ -18,26 +18,10 @@
 #include "clat/address_plan.h"
 #include "clat/network.h"
 #include "clat/prefix_table.h"
+#include "clat/settings.h"
 #include "clat/translator_config.h"
 
 namespace netpolicy::clat {
-
-// What an IPv4 default route of somebody else's on the uplink does.
-enum class NativeIpv4 : uint8_t { kTurnsOff, kIsIgnored };
-
-// What was asked for; all that is not given is found out.
-struct UplinkSettings {
-  std::optional<Pref64> prefix = {};
-  std::optional<Ipv4Address> local4 = {};
-  // A /64 that is routed to this host, of which translation may take any
-  // address (RFC 6877, 6.3).
-  std::optional<Ipv6Prefix> network6 = {};
-  // For hosts behind this one that have addresses of their own.
-  std::vector<PrefixPair> mappings = {};
-  NativeIpv4 native4 = NativeIpv4::kTurnsOff;
-
-  bool operator==(const UplinkSettings&) const = default;
-};
 
 // Why an uplink does not translate.
 enum class OffReason : uint8_t {
@@ -50,6 +34,7 @@ enum class OffReason : uint8_t {
   kNoFreeAddress,
   kDetectingDuplicates,  // for a second or two
   kFailed,               // the kernel refused something
+  kStopped,              // until it is started again
 };
 
 // "native_ipv4": for machines and logs.
