@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Opening and detaching, killed before every system call that makes or removes
-// a pin or a link: whoever comes next finds something it can go on from.
+// a pin or a link, or ends a link: whoever comes next finds something it can go
+// on from.
 
 #include <linux/bpf.h>
 #include <sys/ptrace.h>
@@ -40,7 +41,8 @@ bool IsStep(pid_t child) {
   switch (registers.orig_rax) {
     case SYS_bpf:
       return registers.rdi == BPF_OBJ_PIN || registers.rdi == BPF_LINK_CREATE ||
-             registers.rdi == BPF_LINK_UPDATE;
+             registers.rdi == BPF_LINK_UPDATE ||
+             registers.rdi == BPF_LINK_DETACH;
     case SYS_mkdir:
     case SYS_mkdirat:
     case SYS_rmdir:

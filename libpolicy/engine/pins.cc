@@ -15,6 +15,7 @@
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/engine/tables.h"
 #include "libpolicy/kernel/errno_status.h"
+#include "libpolicy/kernel/link.h"
 
 namespace netpolicy {
 namespace {
@@ -152,7 +153,12 @@ absl::Status PinDirectory::RemoveAll(int& removed) const {
                         ListOrEmpty(path));
     for (const std::string& name : KnownNames(subdirectory)) {
       if (!Contains(present, name)) continue;
-      NP_RETURN_IF_ERROR(Unpin(absl::StrCat(path, "/", name)));
+      const std::string pin = absl::StrCat(path, "/", name);
+      if (subdirectory == kLinks) {
+        NP_ASSIGN_OR_RETURN(const UniqueFd link, OpenPin(pin, PinKind::kLink));
+        NP_RETURN_IF_ERROR(DetachLink(link.get(), name));
+      }
+      NP_RETURN_IF_ERROR(Unpin(pin));
       ++removed;
     }
     if (rmdir(path.c_str()) != 0 && errno != ENOENT) {

@@ -106,4 +106,12 @@ absl::Status UpdateLink(int link_fd, int program_fd, absl::string_view name) {
   return BpfStatusFromErrno(error, operation, "CAP_NET_ADMIN");
 }
 
+absl::Status DetachLink(int link_fd, absl::string_view name) {
+  if (bpf_link_detach(link_fd) == 0 || errno == ENOLINK) {
+    return absl::OkStatus();
+  }
+  return BpfStatusFromErrno(errno, absl::StrCat("detach link ", name),
+                            "CAP_NET_ADMIN");
+}
+
 }  // namespace netpolicy

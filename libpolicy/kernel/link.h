@@ -64,6 +64,12 @@ absl::StatusOr<UniqueFd> CreateCgroupLink(int program_fd, int cgroup_fd,
 // other.
 absl::Status UpdateLink(int link_fd, int program_fd, absl::string_view name);
 
+// Takes the link's program out of its hook, before this returns and whoever
+// else holds the link. Letting go of the last descriptor or pin does so later,
+// from a kernel worker (bpf_link_put() in kernel/bpf/syscall.c). OK when it is
+// out already.
+absl::Status DetachLink(int link_fd, absl::string_view name);
+
 }  // namespace netpolicy
 
 #endif  // NETPOLICY_LIBPOLICY_KERNEL_LINK_H_

@@ -102,6 +102,16 @@ TEST_F(LinkTest, ALinkOfARemovedCgroupSaysSo) {
                        "update link test: its cgroup is gone"));
 }
 
+TEST_F(LinkTest, ADetachedLinkDoesNothingAtOnceWhoeverHoldsIt) {
+  const UniqueFd program = Load(0);
+  auto link = CreateCgroupLink(program.get(), cgroup_->fd(),
+                               BPF_CGROUP_INET_EGRESS, "test");
+  ASSERT_THAT(link, IsOk());
+  EXPECT_THAT(DetachLink(link->get(), "test"), IsOk());
+  EXPECT_EQ(ReadCgroupLinkInfo(link->get())->cgroup_id, 0u);
+  EXPECT_THAT(DetachLink(link->get(), "test"), IsOk()) << "a second time";
+}
+
 TEST_F(LinkTest, WhatIsNoCgroupIsRefused) {
   const UniqueFd program = Load(1);
   EXPECT_THAT(
