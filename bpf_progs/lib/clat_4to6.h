@@ -83,9 +83,7 @@ NP_GLOBAL int np_clat_has_source_route(struct __sk_buff* skb, __u32 at,
                                        __u32 len) {
   __u8 options[NP_IP4_OPTIONS_MAX] = {};
 
-  if (len > sizeof(options)) return 0;
-  NP_OPAQUE(len);
-  if (!len || len > sizeof(options)) return 0;
+  if (!np_clat_size_fits(&len, sizeof(options))) return 0;
   if (bpf_skb_load_bytes(skb, at, options, len)) return 0;
   return np_ip4_source_routed(options, len);
 }

@@ -20,10 +20,10 @@
 static __always_inline long np_clat_copy(struct __sk_buff* skb, __u32 from,
                                          struct np_clat_scratch* scratch,
                                          __u32 to, __u32 len) {
-  NP_OPAQUE(len);
   NP_OPAQUE(to);
   if (!len) return 0;
-  if (len > NP_ICMP6_ERROR_MAX || to > NP_ICMP6_ERROR_MAX) return -1;
+  if (!np_clat_size_fits(&len, NP_ICMP6_ERROR_MAX) || to > NP_ICMP6_ERROR_MAX)
+    return -1;
   return bpf_skb_load_bytes(skb, from, scratch->data + to, len);
 }
 

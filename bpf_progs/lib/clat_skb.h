@@ -32,6 +32,19 @@ static __always_inline struct np_clat_scratch* np_clat_scratch_here(void) {
   return bpf_map_lookup_elem(&np_clat_scratch, &zero);
 }
 
+// Whether a helper may be given `size` bytes of something that has `most`:
+// from 1 to `most`. Of `size != 0` verifiers before Linux 6.8 learn nothing
+// (regs_refine_cond_op() in kernel/bpf/verifier.c), of `size - 1 < most` all
+// do.
+static __always_inline int np_clat_size_fits(__u32* size, __u32 most) {
+  __u32 less = *size - 1;
+
+  NP_OPAQUE(less);
+  if (less >= most) return 0;
+  *size = less + 1;
+  return 1;
+}
+
 // Sum of `len` bytes from `offset` on; all ones: they could not be read. A
 // global function, so that the verifier walks its loop once and not for each
 // caller.
@@ -50,9 +63,8 @@ __attribute__((noinline)) __u64 np_clat_sum(struct __sk_buff* skb, __u32 offset,
     offset += NP_CLAT_CHUNK;
     len -= NP_CLAT_CHUNK;
   }
-  NP_OPAQUE(len);
   if (!len) return sum;
-  if (len >= NP_CLAT_CHUNK) return ~0ULL;
+  if (!np_clat_size_fits(&len, NP_CLAT_CHUNK)) return ~0ULL;
   *(__u32*)(scratch->chunk + (len & ~3U)) = 0;
   if (bpf_skb_load_bytes(skb, offset, scratch->chunk, len)) return ~0ULL;
   return (__u32)bpf_csum_diff(0, 0, (__be32*)scratch->chunk, (len + 3) & ~3U,
@@ -74,8 +86,7 @@ static __always_inline __u64 np_clat_sum_memory(__u8* bytes, __u32 len) {
     __u32 n = len;
 
     if (n > NP_CLAT_CHUNK) n = NP_CLAT_CHUNK;
-    NP_OPAQUE(n);
-    if (n > NP_CLAT_CHUNK || !n) break;
+    if (!np_clat_size_fits(&n, NP_CLAT_CHUNK)) break;
     sum = (__u32)bpf_csum_diff(0, 0, (__be32*)(bytes + i * NP_CLAT_CHUNK), n,
                                (__u32)sum);
     len -= n;

@@ -64,8 +64,8 @@ NP_GLOBAL __u32 np_clat_load_payload(struct __sk_buff* skb, __u32 version) {
     }
     if (protocol == NP_PROTO_UDP && !check) check = 0xffff;
   }
-  NP_OPAQUE(len);
-  if (!len || len > sizeof(scratch->data)) return NP_CLAT_CANNOT_SPLIT;
+  if (!np_clat_size_fits(&len, sizeof(scratch->data)))
+    return NP_CLAT_CANNOT_SPLIT;
   if (bpf_skb_load_bytes(skb, at, scratch->data, len)) return NP_CLAT_KERNEL;
   if (type >= 0) scratch->data[0] = (__u8)type;
   NP_OPAQUE(check_at);
@@ -79,8 +79,8 @@ static __always_inline long np_clat_store_piece(struct __sk_buff* skb, __u32 at,
                                                 struct np_clat_scratch* scratch,
                                                 __u32 pos, __u32 n) {
   NP_OPAQUE(pos);
-  NP_OPAQUE(n);
-  if (pos > NP_CLAT_SPLIT_MAX || !n || n > NP_CLAT_PIECE_MAX) return -1;
+  if (pos > NP_CLAT_SPLIT_MAX || !np_clat_size_fits(&n, NP_CLAT_PIECE_MAX))
+    return -1;
   return bpf_skb_store_bytes(skb, at, scratch->data + pos, n,
                              BPF_F_RECOMPUTE_CSUM);
 }
