@@ -51,6 +51,7 @@ struct sk_buff___np {
   unsigned long _skb_refdst;
   struct sock___np* sk;
   char cb[48];
+  __u8 encapsulation : 1;
 };
 
 struct inet_skb_parm___np {

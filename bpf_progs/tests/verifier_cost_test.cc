@@ -25,7 +25,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "bpf_progs/clat.skel.h"
 #include "bpf_progs/policy.skel.h"
+#include "bpf_progs/traffic.skel.h"
 #include "gtest/gtest.h"
 #include "libpolicy/testing/capability.h"
 
@@ -84,13 +86,12 @@ int Silence(libbpf_print_level, const char*, va_list) { return 0; }
 // Loads every program and asks the kernel what it cost. The load time is
 // printed and not kept: it says more of the machine than of the program.
 template <typename Skeleton>
-Costs Measure() {
+void Measure(Costs& costs) {
   struct Destroy {
     void operator()(Skeleton* skeleton) const { Skeleton::destroy(skeleton); }
   };
   std::unique_ptr<Skeleton, Destroy> skeleton(Skeleton::open());
   std::map<std::string, std::vector<char>> logs;
-  Costs costs;
 
   libbpf_set_print(Silence);
   // Kernels before 5.11 charge programs and maps to the locked memory.
@@ -98,7 +99,7 @@ Costs Measure() {
   setrlimit(RLIMIT_MEMLOCK, &unlimited);
   if (skeleton == nullptr) {
     ADD_FAILURE() << "the object does not open";
-    return costs;
+    return;
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton->obj) {
@@ -112,9 +113,9 @@ Costs Measure() {
     for (const auto& [name, log] : logs) {
       ADD_FAILURE() << name << " does not load: " << log.data();
     }
-    return costs;
+    return;
   }
-  printf("all programs loaded in %s\n",
+  printf("%s loaded in %s\n", bpf_object__name(skeleton->obj),
          absl::FormatDuration(absl::Now() - begin).c_str());
   bpf_object__for_each_program(program, skeleton->obj) {
     const std::string name = bpf_program__name(program);
@@ -137,7 +138,6 @@ Costs Measure() {
     cost.xlated_bytes = info.xlated_prog_len;
     cost.jited_bytes = info.jited_prog_len;
   }
-  return costs;
 }
 
 void ExpectNotMuchMore(const char* what, uint32_t now, uint32_t on_record) {
@@ -148,7 +148,10 @@ void ExpectNotMuchMore(const char* what, uint32_t now, uint32_t on_record) {
 TEST(VerifierCost, StaysNearTheRecord) {
   if (auto missing = testing::MissingForBpfTests()) GTEST_SKIP() << *missing;
   const std::string kernel = KernelSeries();
-  const Costs costs = Measure<policy_bpf>();
+  Costs costs;
+  Measure<policy_bpf>(costs);
+  Measure<clat_bpf>(costs);
+  Measure<traffic_bpf>(costs);
   const Costs record = ReadRecord(kernel);
   std::string lines;
 

@@ -25,6 +25,7 @@
 #include "libpolicy/kernel/link.h"
 #include "libpolicy/kernel/map.h"
 #include "libpolicy/kernel/pin.h"
+#include "libpolicy/kernel/probe_network.h"
 
 namespace netpolicy {
 namespace {
@@ -235,6 +236,42 @@ Feature ProbeMemoryAccount() {
                                    "CAP_SYS_RESOURCE"));
 }
 
+Feature Tried(absl::string_view name, const absl::StatusOr<bool>& there,
+              absl::string_view good_for, absl::string_view otherwise) {
+  if (!there.ok()) {
+    return Row(name, Support::kUnknown, std::string(there.status().message()));
+  }
+  return Wanted(name, *there, good_for, otherwise);
+}
+
+void ProbeTraffic(std::vector<Feature>& features) {
+  constexpr absl::string_view kSeen = "what servers answer to SYNs is counted";
+  constexpr absl::string_view kUnseen =
+      "the SYN-ACKs that servers send pass no program: one packet of 60 to 80 "
+      "bytes a connection is not counted, and judged only by its SYN";
+  const NetworkProbe probe = ProbeNetwork();
+  features.push_back(Tried("syn_acks_ipv4", probe.syn_acks_v4, kSeen, kUnseen));
+  features.push_back(Tried("syn_acks_ipv6", probe.syn_acks_v6, kSeen, kUnseen));
+  features.push_back(Tried(
+      "tcx", probe.tcx, "programs at interfaces hang by links of their own",
+      "programs at interfaces hang by filters: whoever removes the "
+      "clsact queueing discipline removes them"));
+  Feature clsact = Tried("clsact", probe.clsact,
+                         "programs can hang at interfaces by filters",
+                         "no filters at interfaces; none are needed with tcx");
+  if (clsact.support == Support::kFallback && !probe.tcx.value_or(false)) {
+    clsact.support = Support::kAbsent;
+    clsact.detail =
+        "neither tcx nor clsact (CONFIG_NET_SCH_INGRESS, CONFIG_NET_CLS_BPF): "
+        "interfaces can't be counted";
+  }
+  features.push_back(std::move(clsact));
+  features.push_back(
+      Tried("netkit", probe.netkit,
+            "programs can be at a container's netkit pair itself",
+            "no netkit pairs; other interfaces are counted as well"));
+}
+
 }  // namespace
 
 absl::string_view SupportName(Support support) {
@@ -245,6 +282,8 @@ absl::string_view SupportName(Support support) {
       return "fallback";
     case Support::kAbsent:
       return "absent";
+    case Support::kUnknown:
+      return "unknown";
   }
   return "unknown";
 }
@@ -278,6 +317,7 @@ std::vector<Feature> ProbeFeatures(absl::string_view cgroup,
   features.push_back(Wanted("ring_buffer", HasRingBuffer(),
                             "events can be streamed",
                             "no event stream; counters tell the same"));
+  ProbeTraffic(features);
   features.push_back(ProbeMemoryAccount());
   return features;
 }

@@ -18,9 +18,10 @@ enum class Support : uint8_t {
   kNative,    // there
   kFallback,  // not there; something slower or coarser takes its place
   kAbsent,    // not there, and needed for what `detail` says
+  kUnknown,   // could not be tried; `detail` says why
 };
 
-// "native", "fallback", "absent".
+// "native", "fallback", "absent", "unknown".
 absl::string_view SupportName(Support support);
 
 // One row of `ndc doctor`.
@@ -33,8 +34,9 @@ struct Feature {
 
 // Tries everything out; takes some tens of milliseconds and leaves nothing
 // behind. The places are those that an engine would be opened with: `cgroup`
-// empty means the root of the cgroup2 mount. Nothing is attached to it. Rows
-// are in an order to be read in. Never fails: what can't be tried is kAbsent.
+// empty means the root of the cgroup2 mount. Nothing is attached to it; to the
+// cgroup of this process a program is, for some milliseconds, that only looks
+// (EgressSeesSynAcks()). Rows are in an order to be read in. Never fails.
 std::vector<Feature> ProbeFeatures(absl::string_view cgroup,
                                    absl::string_view pin_dir);
 

@@ -2,15 +2,20 @@
 
 #include "libpolicy/kernel/probe.h"
 
+#include <sys/socket.h>
+
 #include <cstdio>
-#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/kernel/capability.h"
+#include "libpolicy/kernel/probe_network.h"
+#include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/process.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "libpolicy/testing/test_environment.h"
@@ -18,39 +23,83 @@
 namespace netpolicy {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::IsOk;
 using testing::IsOkAndHolds;
+using ::testing::Not;
 using testing::StatusIs;
 
-std::map<std::string, Feature> ByName(const std::vector<Feature>& features) {
-  std::map<std::string, Feature> by_name;
-  for (const Feature& feature : features) by_name[feature.name] = feature;
-  return by_name;
+// In a cgroup and a network namespace of their own, as some probes attach
+// programs. A line for each feature, NAME=SUPPORT: DETAIL.
+absl::StatusOr<std::string> ProbeApart(const std::string& pin_dir) {
+  auto cgroup = testing::TestCgroup::Create();
+  if (!cgroup.ok()) return cgroup.status();
+  auto ns = testing::NetNamespace::Create();
+  if (!ns.ok()) return ns.status();
+  return testing::RunInChild(
+      {.cgroup = cgroup->path(), .netns = ns->fd()}, [&pin_dir] {
+        std::string all;
+        for (const Feature& feature : ProbeFeatures("", pin_dir)) {
+          absl::StrAppend(&all, feature.name, "=", SupportName(feature.support),
+                          ": ", feature.detail, "\n");
+        }
+        return all;
+      });
 }
 
 TEST(ProbeFeatures, EveryRowHasANameOfItsOwnAndSaysSomething) {
-  const std::vector<Feature> features = ProbeFeatures("", "/sys/fs/bpf/x");
-  EXPECT_THAT(ByName(features), ::testing::SizeIs(features.size()));
-  for (const Feature& feature : features) {
-    EXPECT_FALSE(feature.name.empty());
-    EXPECT_FALSE(feature.detail.empty()) << feature.name;
-    // For whoever reads the log of a run on another kernel.
-    printf("%-20s %-8s %s\n", feature.name.c_str(),
-           std::string(SupportName(feature.support)).c_str(),
-           feature.detail.c_str());
+  if (auto missing = testing::MissingForBpfTests()) GTEST_SKIP() << *missing;
+  const auto text = ProbeApart("/sys/fs/bpf/x");
+  ASSERT_THAT(text, IsOk());
+  // For whoever reads the log of a run on another kernel, and for
+  // tools/kernel_support.
+  printf("%s", text->c_str());
+  std::set<std::string> names;
+  for (absl::string_view line :
+       absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(line, absl::MaxSplits(": ", 1));
+    ASSERT_EQ(parts.size(), 2u) << line;
+    EXPECT_FALSE(parts[1].empty()) << line;
+    EXPECT_TRUE(names.insert(parts[0].substr(0, parts[0].find('='))).second)
+        << line;
   }
+  EXPECT_GT(names.size(), 20u);
 }
 
 TEST(ProbeFeatures, WhereTestsCanRunNothingThatIsNeededIsAbsent) {
   if (auto missing = testing::MissingForBpfTests()) GTEST_SKIP() << *missing;
   auto bpffs = testing::BpfFs::Mount();
   ASSERT_THAT(bpffs, IsOk());
-  for (const Feature& feature : ProbeFeatures("", bpffs->File("netpolicy"))) {
-    EXPECT_NE(feature.support, Support::kAbsent)
-        << feature.name << ": " << feature.detail;
-  }
+  const auto text = ProbeApart(bpffs->File("netpolicy"));
+  ASSERT_THAT(text, IsOk());
+  EXPECT_THAT(*text, Not(HasSubstr("=absent:")));
+  EXPECT_THAT(*text, Not(HasSubstr("=unknown:")));
+}
+
+TEST(EgressSeesSynAcks, OverIpv4OnEveryKernel) {
+  if (auto missing = testing::MissingForBpfTests()) GTEST_SKIP() << *missing;
+  auto cgroup = testing::TestCgroup::Create();
+  auto ns = testing::NetNamespace::Create();
+  ASSERT_THAT(cgroup, IsOk());
+  ASSERT_THAT(ns, IsOk());
+  EXPECT_THAT(testing::RunInChild({.cgroup = cgroup->path(), .netns = ns->fd()},
+                                  [] { return EgressSeesSynAcks(AF_INET); }),
+              IsOkAndHolds(true));
+}
+
+TEST(EgressSeesSynAcks, WithoutLoopbackItIsNotKnown) {
+  if (auto missing = testing::MissingForBpfTests()) GTEST_SKIP() << *missing;
+  auto cgroup = testing::TestCgroup::Create();
+  auto ns = testing::NetNamespace::Create();
+  ASSERT_THAT(cgroup, IsOk());
+  ASSERT_THAT(ns, IsOk());
+  ASSERT_THAT(ns->SetLink("lo", testing::Toggle::kOff), IsOk());
+  EXPECT_THAT(testing::RunInChild({.cgroup = cgroup->path(), .netns = ns->fd()},
+                                  [] { return EgressSeesSynAcks(AF_INET6); })
+                  .status()
+                  .message(),
+              HasSubstr("probe SYN-ACKs: "));
 }
 
 TEST(ProbeFeatures, WhatIsMissingIsNamedWithItsPrice) {

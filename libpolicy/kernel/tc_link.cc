@@ -27,14 +27,17 @@
 namespace netpolicy {
 namespace {
 
-// Not in the headers of older systems (include/uapi/linux/bpf.h of Linux 6.6).
+// Not in the headers of older systems (include/uapi/linux/bpf.h of Linux 6.7).
 constexpr int kAttachTcxIngress = 46;
 constexpr int kAttachTcxEgress = 47;
+constexpr int kAttachNetkitPrimary = 54;
+constexpr int kAttachNetkitPeer = 55;
 constexpr uint32_t kFlagBefore = 1U << 3;
 constexpr uint32_t kFlagAfter = 1U << 4;
 constexpr uint32_t kLinkTypeTcx = 11;
+constexpr uint32_t kLinkTypeNetkit = 13;
 
-// The start of struct bpf_link_info and its part for tcx.
+// The start of struct bpf_link_info and its part for tcx and netkit.
 struct LinkInfo {
   uint32_t type;
   uint32_t id;
@@ -190,15 +193,39 @@ std::optional<uint16_t> FreePriority(const std::set<uint16_t>& taken,
 
 // Removes a name whose link, if it is one, is of no use at this place any more.
 // Returns the link when it is.
-absl::StatusOr<std::optional<UniqueFd>> AdoptLink(const TcPlace& place,
+absl::StatusOr<std::optional<UniqueFd>> AdoptLink(TcMethod method,
+                                                  const TcPlace& place,
                                                   const std::string& pin_path) {
   auto link = OpenPin(pin_path, PinKind::kLink);
   if (absl::IsNotFound(link.status())) return std::optional<UniqueFd>();
   if (!link.ok()) return link.status();
   NP_ASSIGN_OR_RETURN(TcxLinkInfo info, ReadTcxLinkInfo(link->get()));
-  if (info.place == place) return std::optional<UniqueFd>(*std::move(link));
+  if (info.place == place && info.method == method) {
+    return std::optional<UniqueFd>(*std::move(link));
+  }
   NP_RETURN_IF_ERROR(Unpin(pin_path));
   return std::optional<UniqueFd>();
+}
+
+absl::Status UseProgram(const UniqueFd& link, const TcPlace& place,
+                        const TcProgram& program) {
+  NP_ASSIGN_OR_RETURN(TcxLinkInfo info, ReadTcxLinkInfo(link.get()));
+  NP_ASSIGN_OR_RETURN(ProgramInfo wanted, ReadProgramInfo(program.fd));
+  if (info.program_id == wanted.id) return absl::OkStatus();
+  return UpdateLink(link.get(), program.fd, Operation("", program.name, place));
+}
+
+// With errno when it fails.
+UniqueFd CreateLink(const TcPlace& place, const TcProgram& program,
+                    int attach_type) {
+  LinkCreate attributes{};
+  attributes.program_fd = static_cast<uint32_t>(program.fd);
+  attributes.ifindex = ToInt(place.ifindex);
+  attributes.attach_type = static_cast<uint32_t>(attach_type);
+  attributes.flags =
+      program.order == TcOrder::kFirst ? kFlagBefore : kFlagAfter;
+  return UniqueFd(static_cast<int>(
+      syscall(__NR_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes))));
 }
 
 }  // namespace
@@ -209,21 +236,25 @@ std::string ToString(const TcPlace& place) {
 }
 
 absl::string_view TcMethodName(TcMethod method) {
-  return method == TcMethod::kTcx ? "tcx" : "filter";
+  switch (method) {
+    case TcMethod::kTcx:
+      return "tcx";
+    case TcMethod::kFilter:
+      return "filter";
+    case TcMethod::kNetkit:
+      return "netkit";
+  }
+  return "unknown";
 }
 
 absl::StatusOr<TcMethod> AttachTc(const TcPlace& place,
                                   const TcProgram& program,
                                   const std::string& pin_path,
                                   const PinAccess& access) {
-  NP_ASSIGN_OR_RETURN(std::optional<UniqueFd> link, AdoptLink(place, pin_path));
+  NP_ASSIGN_OR_RETURN(std::optional<UniqueFd> link,
+                      AdoptLink(TcMethod::kTcx, place, pin_path));
   if (link.has_value()) {
-    NP_ASSIGN_OR_RETURN(TcxLinkInfo info, ReadTcxLinkInfo(link->get()));
-    NP_ASSIGN_OR_RETURN(ProgramInfo wanted, ReadProgramInfo(program.fd));
-    if (info.program_id != wanted.id) {
-      NP_RETURN_IF_ERROR(UpdateLink(link->get(), program.fd,
-                                    Operation("", program.name, place)));
-    }
+    NP_RETURN_IF_ERROR(UseProgram(*link, place, program));
     return TcMethod::kTcx;
   }
   auto created = CreateTcxLink(place, program);
@@ -236,15 +267,23 @@ absl::StatusOr<TcMethod> AttachTc(const TcPlace& place,
   return TcMethod::kTcx;
 }
 
+absl::Status AttachNetkit(const TcPlace& place, const TcProgram& program,
+                          const std::string& pin_path,
+                          const PinAccess& access) {
+  NP_ASSIGN_OR_RETURN(std::optional<UniqueFd> link,
+                      AdoptLink(TcMethod::kNetkit, place, pin_path));
+  if (link.has_value()) return UseProgram(*link, place, program);
+  NP_ASSIGN_OR_RETURN(UniqueFd created, CreateNetkitLink(place, program));
+  return Pin(created.get(), pin_path, access);
+}
+
 absl::Status DetachTc(const TcPlace& place, absl::string_view name,
                       const std::string& pin_path) {
   // Another holder of the link must not keep it at work.
   auto link = OpenPin(pin_path, PinKind::kLink);
   if (link.ok()) {
-    if (bpf_link_detach(link->get()) != 0 && errno != ENOLINK) {
-      return BpfStatusFromErrno(errno, Operation("detach", name, place),
-                                "CAP_NET_ADMIN");
-    }
+    NP_RETURN_IF_ERROR(
+        DetachLink(link->get(), absl::StrCat(name, " at ", ToString(place))));
     NP_RETURN_IF_ERROR(Unpin(pin_path));
   } else if (!absl::IsNotFound(link.status())) {
     return link.status();
@@ -259,30 +298,27 @@ absl::StatusOr<TcxLinkInfo> ReadTcxLinkInfo(int fd) {
                              &size) != 0) {
     return BpfStatusFromErrno(errno, "read link info", "CAP_BPF");
   }
-  if (info.type != kLinkTypeTcx) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "read link info: a link of type ", info.type, ", expected one to tcx"));
+  if (info.type != kLinkTypeTcx && info.type != kLinkTypeNetkit) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("read link info: a link of type ", info.type,
+                     ", expected one to tcx or netkit"));
   }
+  const bool is_egress = info.attach_type == kAttachTcxEgress ||
+                         info.attach_type == kAttachNetkitPrimary;
   return TcxLinkInfo{
       .id = info.id,
       .program_id = info.program_id,
-      .place = {IfIndex{info.ifindex}, info.attach_type == kAttachTcxEgress
-                                           ? TcHook::kEgress
-                                           : TcHook::kIngress}};
+      .method = info.type == kLinkTypeTcx ? TcMethod::kTcx : TcMethod::kNetkit,
+      .place = {IfIndex{info.ifindex},
+                is_egress ? TcHook::kEgress : TcHook::kIngress}};
 }
 
 absl::StatusOr<UniqueFd> CreateTcxLink(const TcPlace& place,
                                        const TcProgram& program) {
   const std::string operation = Operation("attach", program.name, place);
-  LinkCreate attributes{};
-  attributes.program_fd = static_cast<uint32_t>(program.fd);
-  attributes.ifindex = ToInt(place.ifindex);
-  attributes.attach_type =
-      place.hook == TcHook::kIngress ? kAttachTcxIngress : kAttachTcxEgress;
-  attributes.flags =
-      program.order == TcOrder::kFirst ? kFlagBefore : kFlagAfter;
-  UniqueFd fd(static_cast<int>(
-      syscall(__NR_bpf, BPF_LINK_CREATE, &attributes, sizeof(attributes))));
+  UniqueFd fd = CreateLink(
+      place, program,
+      place.hook == TcHook::kIngress ? kAttachTcxIngress : kAttachTcxEgress);
   if (fd.ok()) return fd;
   const int error = errno;
   // Kernels without tcx don't know the attach type, and E2BIG says that they
@@ -290,6 +326,31 @@ absl::StatusOr<UniqueFd> CreateTcxLink(const TcPlace& place,
   if (error == EINVAL || error == EOPNOTSUPP || error == E2BIG) {
     return absl::FailedPreconditionError(
         operation + ": not supported by this kernel (tcx: Linux 6.6)");
+  }
+  return BpfStatusFromErrno(error, operation, "CAP_NET_ADMIN and CAP_BPF");
+}
+
+absl::StatusOr<UniqueFd> CreateNetkitLink(const TcPlace& place,
+                                          const TcProgram& program) {
+  const std::string operation =
+      Operation("attach", program.name, place) + " (netkit)";
+  UniqueFd fd =
+      CreateLink(place, program,
+                 place.hook == TcHook::kIngress ? kAttachNetkitPeer
+                                                : kAttachNetkitPrimary);
+  if (fd.ok()) return fd;
+  const int error = errno;
+  if (error == EINVAL || error == EOPNOTSUPP || error == E2BIG) {
+    return absl::FailedPreconditionError(
+        operation + ": not supported by this kernel (netkit: Linux 6.7)");
+  }
+  // netkit_dev_fetch() in drivers/net/netkit.c.
+  if (error == ENXIO) {
+    return absl::FailedPreconditionError(operation + ": not a netkit pair");
+  }
+  if (error == EACCES) {
+    return absl::FailedPreconditionError(
+        operation + ": the peer of a netkit pair, not its primary");
   }
   return BpfStatusFromErrno(error, operation, "CAP_NET_ADMIN and CAP_BPF");
 }

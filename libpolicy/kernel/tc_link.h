@@ -14,6 +14,9 @@
 // holds it without a pin. Both outlive the process, and go when the interface
 // goes.
 //
+// At a netkit pair (Linux 6.7) a program can also be at the pair itself, out of
+// reach of the container that has the other end: see AttachNetkit().
+//
 // A packet passes the programs of tcx first, then the filters, in order, until
 // one decides: a program that wants the next one to see the packet returns
 // TC_ACT_UNSPEC. All functions work in the calling thread's network namespace.
@@ -46,8 +49,9 @@ struct TcPlace {
 // "ingress of interface 3".
 std::string ToString(const TcPlace& place);
 
-enum class TcMethod : uint8_t { kTcx, kFilter };
-absl::string_view TcMethodName(TcMethod method);  // "tcx", "filter"
+enum class TcMethod : uint8_t { kTcx, kFilter, kNetkit };
+// "tcx", "filter", "netkit".
+absl::string_view TcMethodName(TcMethod method);
 
 // Where among the programs that are there: before all or behind all of them.
 // Those that come later can still go before or behind.
@@ -72,7 +76,16 @@ absl::StatusOr<TcMethod> AttachTc(const TcPlace& place,
                                   const std::string& pin_path,
                                   const PinAccess& access);
 
-// Takes away what AttachTc() put there, by link or by filter, and the pin. OK
+// The same at a netkit pair, seen from its primary interface: kEgress is what
+// the primary sends, kIngress is what its peer sends. Both run in the sender's
+// call (netkit_xmit() in drivers/net/netkit.c), with the skb's interface
+// already the receiving one, and always with an Ethernet header. Errors:
+// kFailedPrecondition when the kernel has no netkit, or the interface is none,
+// or is the peer; else those of AttachTc().
+absl::Status AttachNetkit(const TcPlace& place, const TcProgram& program,
+                          const std::string& pin_path, const PinAccess& access);
+
+// Takes away what these put there, by link or by filter, and the pin. OK
 // when there is nothing of it, or no such interface any more. The clsact
 // queueing discipline stays: another one may rely on it, and it costs nothing
 // when it is empty.
@@ -81,10 +94,11 @@ absl::Status DetachTc(const TcPlace& place, absl::string_view name,
 
 // --- By a link ---
 
-// What the kernel says of a tcx link (struct bpf_link_info).
+// What the kernel says of a link to tcx or netkit (struct bpf_link_info).
 struct TcxLinkInfo {
   uint32_t id = 0;
   uint32_t program_id = 0;
+  TcMethod method = TcMethod::kTcx;
   // Its interface's number is 0 when the interface is gone; the link then does
   // nothing.
   TcPlace place;
@@ -97,6 +111,11 @@ absl::StatusOr<TcxLinkInfo> ReadTcxLinkInfo(int fd);
 // is no such interface. To change the program: UpdateLink().
 absl::StatusOr<UniqueFd> CreateTcxLink(const TcPlace& place,
                                        const TcProgram& program);
+
+// Errors: kFailedPrecondition as for AttachNetkit(); kNotFound when there is no
+// such interface.
+absl::StatusOr<UniqueFd> CreateNetkitLink(const TcPlace& place,
+                                          const TcProgram& program);
 
 // --- By a filter ---
 

@@ -252,15 +252,16 @@ absl::Status NetNamespace::AddLink(const std::string& name,
                   absl::StrCat("add link ", name, " of kind ", kind));
 }
 
-absl::Status NetNamespace::AddVeth(const std::string& name,
+absl::Status NetNamespace::AddPair(const std::string& kind, uint16_t peer_info,
+                                   const std::string& name,
                                    const NetNamespace& peer,
                                    const std::string& peer_name) const {
   RtnetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
   request.Header(ifinfomsg{})
       .PutText(IFLA_IFNAME, name)
       .Nest(IFLA_LINKINFO, [&] {
-        request.PutText(IFLA_INFO_KIND, "veth").Nest(IFLA_INFO_DATA, [&] {
-          request.Nest(VETH_INFO_PEER, [&] {
+        request.PutText(IFLA_INFO_KIND, kind).Nest(IFLA_INFO_DATA, [&] {
+          request.Nest(peer_info, [&] {
             request.Header(ifinfomsg{})
                 .PutText(IFLA_IFNAME, peer_name)
                 .PutU32(IFLA_NET_NS_FD, static_cast<uint32_t>(peer.fd()));
@@ -268,7 +269,21 @@ absl::Status NetNamespace::AddVeth(const std::string& name,
         });
       });
   return Transact(state_->rtnetlink.get(), request,
-                  absl::StrCat("add veth ", name));
+                  absl::StrCat("add ", kind, " ", name));
+}
+
+absl::Status NetNamespace::AddVeth(const std::string& name,
+                                   const NetNamespace& peer,
+                                   const std::string& peer_name) const {
+  return AddPair("veth", VETH_INFO_PEER, name, peer, peer_name);
+}
+
+absl::Status NetNamespace::AddNetkit(const std::string& name,
+                                     const NetNamespace& peer,
+                                     const std::string& peer_name) const {
+  // IFLA_NETKIT_PEER_INFO; not in the headers of older systems.
+  constexpr uint16_t kPeerInfo = 1;
+  return AddPair("netkit", kPeerInfo, name, peer, peer_name);
 }
 
 absl::Status NetNamespace::DeleteLink(const std::string& name) const {

@@ -109,6 +109,9 @@ class NetNamespace {
   // Both ends are down and have no address; see VethPair.
   absl::Status AddVeth(const std::string& name, const NetNamespace& peer,
                        const std::string& peer_name) const;
+  // The same with a netkit pair (Linux 6.7), whose primary is `name`.
+  absl::Status AddNetkit(const std::string& name, const NetNamespace& peer,
+                         const std::string& peer_name) const;
   absl::Status DeleteLink(const std::string& name) const;
   absl::Status DeleteLink(int index) const;
 
@@ -145,6 +148,9 @@ class NetNamespace {
 
   explicit NetNamespace(std::shared_ptr<State> state)
       : state_(std::move(state)) {}
+  absl::Status AddPair(const std::string& kind, uint16_t peer_info,
+                       const std::string& name, const NetNamespace& peer,
+                       const std::string& peer_name) const;
   absl::Status ChangeAddress(const std::string& name, const IpAddress& address,
                              int prefix_length, uint16_t type,
                              uint16_t flags) const;

@@ -10,8 +10,10 @@ namespace netpolicy::testing {
 absl::StatusOr<VethPair> VethPair::Create(const NetNamespace& left,
                                           const NetNamespace& right,
                                           const VethOptions& options) {
+  const bool is_netkit = options.kind == PairKind::kNetkit;
   NP_RETURN_IF_ERROR(
-      left.AddVeth(options.left_name, right, options.right_name));
+      is_netkit ? left.AddNetkit(options.left_name, right, options.right_name)
+                : left.AddVeth(options.left_name, right, options.right_name));
   // From here on the destructor deletes it.
   VethPair pair(left.Share(), right.Share());
   pair.left_.name = options.left_name;
@@ -41,7 +43,7 @@ absl::StatusOr<VethPair> VethPair::Create(const NetNamespace& left,
       NP_RETURN_IF_ERROR(side.ns.AddAddress(side.end.name, *side.end.v6, 64));
     }
   }
-  if (options.neighbours == Neighbours::kDiscovered) return pair;
+  if (is_netkit || options.neighbours == Neighbours::kDiscovered) return pair;
   for (const Side& side : sides) {
     for (const std::optional<IpAddress>& address :
          {side.peer.v4, side.peer.v6}) {

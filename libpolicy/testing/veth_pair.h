@@ -28,7 +28,12 @@ namespace netpolicy::testing {
 // neighbour discovery mixes with the traffic of the test.
 enum class Neighbours { kPermanent, kDiscovered };
 
+// What the two ends are. kNetkit: the left one is the primary; the links have
+// no neighbours.
+enum class PairKind { kVeth, kNetkit };
+
 struct VethOptions {
+  PairKind kind = PairKind::kVeth;
   std::string left_name = "eth0";
   std::string right_name = "eth0";
   // No address of a family when not given. Prefixes are /24 and /64.

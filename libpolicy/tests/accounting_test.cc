@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 
+#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,7 +12,10 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "libpolicy/kernel/probe_network.h"
+#include "libpolicy/testing/errno_status.h"
 #include "libpolicy/testing/packet_capture.h"
+#include "libpolicy/testing/process.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "libpolicy/tests/testbed.h"
 
@@ -49,18 +53,40 @@ class AccountingTest : public ::testing::TestWithParam<Case> {
                     IsOk());
       }
     }
-    CaptureOptions options;
-    options.segments =
-        wire() == Wire::kSegments ? Segments::kIgnored : Segments::kCounted;
-    auto capture = PacketCapture::Start(bed_->peer_ns(), "eth0", options);
-    ASSERT_THAT(capture, IsOk());
-    capture_.emplace(*std::move(capture));
+    ASSERT_NO_FATAL_FAILURE(StartCapture());
     auto app = bed_->SpawnApp(kAppUid);
     ASSERT_THAT(app, IsOk());
     app_.emplace(*std::move(app));
     auto peer = bed_->SpawnPeer();
     ASSERT_THAT(peer, IsOk());
     peer_.emplace(*std::move(peer));
+  }
+
+  void StartCapture() {
+    CaptureOptions options;
+    options.segments =
+        wire() == Wire::kSegments ? Segments::kIgnored : Segments::kCounted;
+    auto capture = PacketCapture::Start(bed_->peer_ns(), "eth0", options);
+    ASSERT_THAT(capture, IsOk());
+    capture_.emplace(*std::move(capture));
+  }
+
+  // Where this kernel does not tell captures how UDP's super-packets are made
+  // up (before 6.2), lets the sender's stack cut them.
+  void MakeCaptureUnderstand(ActorSocket peer) {
+    auto sent = peer_->SendSegments(peer, app_at(9), std::string(1000, 'x'),
+                                    500);  // Nobody listens there.
+    ASSERT_THAT(sent, IsOk());
+    ASSERT_TRUE(
+        capture_->WaitFor({.direction = Direction::kOut, .dport = 9}, 2).ok() ||
+        absl::IsDataLoss(capture_->Count().status()));
+    if (absl::IsDataLoss(capture_->Count().status())) {
+      for (const NetNamespace* ns : {&bed_->app_ns(), &bed_->peer_ns()}) {
+        ASSERT_THAT(ns->SetFeature("eth0", "tx-udp-segmentation", Toggle::kOff),
+                    IsOk());
+      }
+    }
+    ASSERT_NO_FATAL_FAILURE(StartCapture());
   }
 
   Wire wire() const { return GetParam().wire; }
@@ -116,8 +142,34 @@ class AccountingTest : public ::testing::TestWithParam<Case> {
     return count.ok() ? *count : PacketCount{};
   }
 
+  // The SYN-ACKs that the application's listener has sent, where this kernel
+  // runs no egress program for them; else nothing.
+  PacketCount UnseenSynAcks() {
+    PacketCount unseen;
+    auto seen = RunInChild(
+        {.cgroup = bed_->cgroup().path(), .netns = bed_->app_ns().fd()},
+        [this] { return EgressSeesSynAcks(family()); });
+    EXPECT_THAT(seen, IsOk());
+    if (seen.value_or(true)) return unseen;
+    PacketFilter filter;
+    filter.direction = Direction::kIn;
+    filter.protocol = IPPROTO_TCP;
+    filter.sport = kAppPort;
+    auto packets = capture_->Packets(filter);
+    EXPECT_THAT(packets, IsOk());
+    if (!packets.ok()) return unseen;
+    for (const CapturedPacket& packet : *packets) {
+      const size_t flags_at = (family() == AF_INET ? 20 : 40) + 13;
+      if ((packet.ip()[flags_at] & 0x12) != 0x12) continue;
+      ++unseen.packets;
+      unseen.wire_bytes += packet.wire_bytes;
+    }
+    return unseen;
+  }
+
   // Late acknowledgements may still be on their way, so equality is waited for.
-  void ExpectCountersEqualCapture(uint64_t least_packets) {
+  void ExpectCountersEqualCapture(uint64_t least_packets,
+                                  const PacketCount& unseen = {}) {
     const absl::Time deadline = absl::Now() + absl::Seconds(5);
     Totals counted;
     PacketCount from_app;
@@ -126,6 +178,8 @@ class AccountingTest : public ::testing::TestWithParam<Case> {
       absl::SleepFor(absl::Milliseconds(50));
       counted = Counted();
       from_app = Captured(Direction::kIn);
+      from_app.packets -= unseen.packets;
+      from_app.wire_bytes -= unseen.wire_bytes;
       to_app = Captured(Direction::kOut);
     } while (absl::Now() < deadline &&
              (counted.tx.packets != from_app.packets ||
@@ -181,10 +235,17 @@ TEST_P(AccountingTest, FragmentedDatagrams) {
 TEST_P(AccountingTest, SegmentedDatagrams) {
   const ActorSocket app = Bound(*app_, SOCK_DGRAM, kAppPort);
   const ActorSocket peer = Bound(*peer_, SOCK_DGRAM, kPeerPort);
+  if (wire() == Wire::kSuperPackets) {
+    ASSERT_NO_FATAL_FAILURE(MakeCaptureUnderstand(peer));
+  }
   for (size_t bytes : {500, 1000, 1001, 9999}) {
-    ASSERT_THAT(app_->SendSegments(app, peer_at(kPeerPort),
-                                   std::string(bytes, 'x'), 500),
-                IsOkAndHolds(bytes));
+    auto sent = app_->SendSegments(app, peer_at(kPeerPort),
+                                   std::string(bytes, 'x'), 500);
+    if (ErrnoOf(sent.status()) == EIO) {
+      GTEST_SKIP() << "needs UDP_SEGMENT on a link without checksum offload, "
+                      "which this kernel refuses (udp_send_skb())";
+    }
+    ASSERT_THAT(sent, IsOkAndHolds(bytes));
     ASSERT_THAT(peer_->SendSegments(peer, app_at(kAppPort),
                                     std::string(bytes, 'x'), 500),
                 IsOkAndHolds(bytes));
@@ -234,7 +295,9 @@ TEST_P(AccountingTest, AcceptedConnections) {
     ASSERT_THAT(app_->Send(*server, "hello"), IsOkAndHolds(5));
     ASSERT_THAT(peer_->Receive(*client), IsOk());
   }
-  ExpectCountersEqualCapture(50);
+  const PacketCount unseen = UnseenSynAcks();
+  EXPECT_THAT(unseen.packets, ::testing::AnyOf(0, 10));
+  ExpectCountersEqualCapture(50 - unseen.packets, unseen);
 }
 
 INSTANTIATE_TEST_SUITE_P(Wires, AccountingTest,

@@ -82,6 +82,10 @@ DoctorFinding FromFeature(const Feature& feature) {
     case Support::kAbsent:
       finding.state = State::kMissing;
       break;
+    case Support::kUnknown:
+      finding.state = State::kUnknown;
+      finding.detail = feature.detail;
+      return finding;
   }
   finding.cost = feature.detail;
   return finding;

@@ -88,12 +88,17 @@ TEST_F(MachineTest, SettingsAreJudged) {
 }
 
 TEST_F(MachineTest, FeaturesAreTakenOver) {
-  features_.resize(3);
+  features_.resize(4);
   features_[0] = {.name = "jit", .support = Support::kNative, .detail = "fast"};
   features_[1] = {
       .name = "batch", .support = Support::kFallback, .detail = "takes longer"};
   features_[2] = {
       .name = "bpf", .support = Support::kAbsent, .detail = "no enforcement"};
+  features_[3] = {
+      .name = "clsact", .support = Support::kUnknown, .detail = "not allowed"};
+  EXPECT_EQ(Find(Attached(), "clsact").state, State::kUnknown);
+  EXPECT_EQ(Find(Attached(), "clsact").detail, "not allowed");
+  EXPECT_EQ(Find(Attached(), "clsact").cost, "");
   EXPECT_EQ(Find(Attached(), "jit").state, State::kPresent);
   EXPECT_EQ(Find(Attached(), "jit").detail, "fast");
   EXPECT_EQ(Find(Attached(), "jit").cost, "");
