@@ -35,10 +35,11 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
   struct bpf_sock* sk = skb->sk;
   struct np_socket* storage = NULL;
   struct np_counters* counters;
-  struct np_row_key row_key = {};
+  struct np_row_key row_key;
   __u32 ifindex = skb->ifindex;
   __u32 facts = 0;
   __u64 reasons;
+  __u32 uid;
   __u32 row;
 
   np_count_loss(NP_LOSS_SLOW_PATH);
@@ -53,21 +54,20 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
     }
   }
   if (!sk) np_count_loss(NP_LOSS_NO_SOCKET);
-  row_key.uid = storage ? storage->uid : np_socket_owner(skb);
-  row_key.tag = storage ? storage->tag : 0;
-  row_key.ifindex = ifindex;
+  uid = storage ? storage->uid : np_socket_owner(skb);
 
   if (ifindex == NP_LOOPBACK_IFINDEX) facts |= NP_FACT_LOOPBACK;
-  reasons = np_judge(active, row_key.uid, facts);
+  reasons = np_judge(active, uid, facts);
   if (reasons) {
     struct np_drop_key drop_key = {
-        .uid = row_key.uid, .direction = direction, .reasons = reasons};
+        .uid = uid, .direction = direction, .reasons = reasons};
     __u64 extra = np_may_have_extra(skb) ? np_wire_extra(skb, direction) : 0;
 
     np_count_drop(&drop_key, 1 + (extra >> 32), skb->len + (__s64)(__s32)extra);
     return NP_REFUSE;
   }
 
+  row_key = np_row_key_of(storage, uid, ifindex);
   row = np_row_of(&row_key);
   counters = bpf_map_lookup_elem(&np_counters, &row);
   if (!counters) {

@@ -41,6 +41,18 @@ struct np_row {
 
 NP_ASSERT_SIZE(struct np_row, 4);
 
+// np_counter_set: the counter set that a charged UID's traffic goes to, such as
+// 1 while it is in the foreground.
+//
+// Written by: libpolicy, which then publishes a new generation, so that sockets
+// forget the rows of the set before. Read by: the cgroup_skb programs, when a
+// packet has no row yet.
+struct np_counter_set {
+  __u32 counter_set;  // 0: default
+};
+
+NP_ASSERT_SIZE(struct np_counter_set, 4);
+
 // One direction of one row on one CPU. An skb stands for several packets when
 // the stack cuts it up later (GSO, IP fragmentation) or has put it together
 // (GRO, reassembly); the packets and bytes on the wire are skbs + extra_packets

@@ -6,6 +6,7 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "bpf_progs/abi/socket.h"
 #include "bpf_progs/abi/stats.h"
 #include "bpf_progs/lib/loss.h"
 #include "bpf_progs/lib/wire_length.h"
@@ -28,6 +29,24 @@ static __always_inline void np_charge(struct np_counters* counters,
       __sync_fetch_and_add(&c->extra_bytes, (__s64)(__s32)extra);
     }
   }
+}
+
+// Whom and what a packet of `owner` is charged to. `storage`: its socket's, may
+// be null. The owner is charged unless the socket's tag says otherwise.
+static __always_inline struct np_row_key np_row_key_of(
+    const struct np_socket* storage, __u32 owner, __u32 ifindex) {
+  struct np_row_key key = {.uid = owner, .ifindex = ifindex};
+  const struct np_counter_set* set;
+  struct np_uid_key uid_key = {};
+
+  if (storage) {
+    key.tag = storage->tag;
+    if (storage->charges_other) key.uid = storage->charge_uid;
+  }
+  uid_key.uid = key.uid;
+  set = bpf_map_lookup_elem(&np_counter_set, &uid_key);
+  if (set) key.counter_set = set->counter_set;
+  return key;
 }
 
 // The row of a key, made when it is the key's first packet; NP_OVERFLOW_ROW

@@ -68,6 +68,16 @@ struct {
   __type(value, struct np_row);
 } np_rows SEC(".maps");
 
+// Missing entry: counter set 0. Not preallocated, as the kernel would give the
+// memory of a removed entry to another UID while a program may be reading it.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, 1);  // load
+  __type(key, struct np_uid_key);
+  __type(value, struct np_counter_set);
+} np_counter_set SEC(".maps");
+
 // Empty: every row is taken.
 struct {
   __uint(type, BPF_MAP_TYPE_QUEUE);

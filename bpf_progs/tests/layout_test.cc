@@ -86,6 +86,9 @@ std::vector<Layout> Layouts() {
        {PLACE(np_row_key, uid), PLACE(np_row_key, tag),
         PLACE(np_row_key, counter_set), PLACE(np_row_key, ifindex)}},
       {"np_row", sizeof(np_row), {PLACE(np_row, row)}},
+      {"np_counter_set",
+       sizeof(np_counter_set),
+       {PLACE(np_counter_set, counter_set)}},
       {"np_direction_counters",
        sizeof(np_direction_counters),
        {PLACE(np_direction_counters, skbs),
@@ -105,7 +108,9 @@ std::vector<Layout> Layouts() {
        {PLACE(np_socket_path, passed), PLACE(np_socket_path, row)}},
       {"np_socket",
        sizeof(np_socket),
-       {PLACE(np_socket, uid), PLACE(np_socket, tag), PLACE(np_socket, path)}},
+       {PLACE(np_socket, uid), PLACE(np_socket, tag),
+        PLACE(np_socket, charge_uid), PLACE(np_socket, charges_other),
+        PLACE(np_socket, path)}},
   };
 }
 

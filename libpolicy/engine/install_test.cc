@@ -103,11 +103,12 @@ TEST_F(InstallTest, PinsAreExactlyThese) {
   EXPECT_EQ(engine->open_report().start, OpenReport::Start::kLoaded);
   EXPECT_THAT(ListPins(PinDir()),
               IsOkAndHolds(ElementsAre("links", "maps", "programs")));
-  EXPECT_THAT(ListPins(PinDir() + "/maps"),
-              IsOkAndHolds(ElementsAre(
-                  "np_chain", "np_config", "np_control", "np_counters",
-                  "np_drops", "np_fence", "np_free_rows", "np_loss", "np_rows",
-                  "np_socket", "np_uid_index", "np_uid_policy")));
+  EXPECT_THAT(
+      ListPins(PinDir() + "/maps"),
+      IsOkAndHolds(ElementsAre("np_chain", "np_config", "np_control",
+                               "np_counter_set", "np_counters", "np_drops",
+                               "np_fence", "np_free_rows", "np_loss", "np_rows",
+                               "np_socket", "np_uid_index", "np_uid_policy")));
   EXPECT_THAT(
       ListPins(PinDir() + "/programs"),
       IsOkAndHolds(ElementsAre("np_egress", "np_ingress", "np_sock_create")));
@@ -466,7 +467,7 @@ TEST_F(InstallTest, WhatIsHalfMadeIsRemovedAndMadeAnew) {
   auto again = Open();
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(again->open_report().start, OpenReport::Start::kLoaded);
-  EXPECT_EQ(again->open_report().leftovers_removed, 17);
+  EXPECT_EQ(again->open_report().leftovers_removed, 18);
   EXPECT_EQ(PolicyOf(*again).policy, Policy());
 }
 

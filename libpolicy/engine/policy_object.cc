@@ -70,6 +70,7 @@ absl::Status PolicyObject::SetSizes(const EngineOptions& options) {
       {skeleton_->maps.np_free_rows, options.max_rows - 1},
       {skeleton_->maps.np_counters, options.max_rows},
       {skeleton_->maps.np_drops, options.max_drops},
+      {skeleton_->maps.np_counter_set, options.max_uids},
   };
   for (const auto& [map, size] : sizes) {
     const int error = bpf_map__set_max_entries(map, size);

@@ -65,8 +65,12 @@ absl::StatusOr<Tables> Tables::Open(
       PerCpuMap<np_drop_key, np_drop_counters>::Open(std::move(fds[8])));
   NP_ASSIGN_OR_RETURN(auto loss,
                       PerCpuMap<uint32_t, uint64_t>::Open(std::move(fds[9])));
-  NP_ASSIGN_OR_RETURN(RawMap socket, RawMap::Open(std::move(fds[10])));
+  NP_ASSIGN_OR_RETURN(auto socket,
+                      (Map<int, np_socket>::Open(std::move(fds[10]))));
   NP_ASSIGN_OR_RETURN(RawMap fence, RawMap::Open(std::move(fds[11])));
+  NP_ASSIGN_OR_RETURN(
+      auto counter_sets,
+      (Map<np_uid_key, np_counter_set>::Open(std::move(fds[12]))));
 
   // Mapped tables are arrays: nothing else can be mapped.
   NP_RETURN_IF_ERROR(CheckType(uid_index.info(), BPF_MAP_TYPE_HASH));
@@ -76,6 +80,7 @@ absl::StatusOr<Tables> Tables::Open(
   NP_RETURN_IF_ERROR(CheckType(drops.info(), BPF_MAP_TYPE_PERCPU_HASH));
   NP_RETURN_IF_ERROR(CheckType(loss.info(), BPF_MAP_TYPE_PERCPU_ARRAY));
   NP_RETURN_IF_ERROR(CheckType(socket.info(), BPF_MAP_TYPE_SK_STORAGE));
+  NP_RETURN_IF_ERROR(CheckType(counter_sets.info(), BPF_MAP_TYPE_HASH));
   NP_RETURN_IF_ERROR(CheckType(fence.info(), BPF_MAP_TYPE_ARRAY_OF_MAPS));
 
   NP_RETURN_IF_ERROR(CheckSize(control.map.info(), 1));
@@ -83,16 +88,18 @@ absl::StatusOr<Tables> Tables::Open(
   NP_RETURN_IF_ERROR(CheckSize(chain.map.info(), NP_SLOTS * NP_REASONS));
   NP_RETURN_IF_ERROR(CheckSize(uid_policy.map.info(),
                                NP_SLOTS * uid_index.info().max_entries));
-  return Tables{std::move(control),   std::move(config),     std::move(chain),
-                std::move(uid_index), std::move(uid_policy), std::move(rows),
-                std::move(free_rows), std::move(counters),   std::move(drops),
-                std::move(loss),      std::move(socket),     std::move(fence)};
+  return Tables{std::move(control),     std::move(config),     std::move(chain),
+                std::move(uid_index),   std::move(uid_policy), std::move(rows),
+                std::move(free_rows),   std::move(counters),   std::move(drops),
+                std::move(loss),        std::move(socket),     std::move(fence),
+                std::move(counter_sets)};
 }
 
 std::vector<const RawMap*> Tables::All() const {
-  return {&control.map,    &config.map, &chain.map, &uid_index.raw(),
-          &uid_policy.map, &rows.raw(), &free_rows, &counters.raw(),
-          &drops.raw(),    &loss.raw(), &socket,    &fence};
+  return {&control.map,       &config.map, &chain.map,    &uid_index.raw(),
+          &uid_policy.map,    &rows.raw(), &free_rows,    &counters.raw(),
+          &drops.raw(),       &loss.raw(), &socket.raw(), &fence,
+          &counter_sets.raw()};
 }
 
 }  // namespace netpolicy

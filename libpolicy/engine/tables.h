@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "bpf_progs/abi/control.h"
 #include "bpf_progs/abi/policy.h"
+#include "bpf_progs/abi/socket.h"
 #include "bpf_progs/abi/stats.h"
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/kernel/map.h"
@@ -25,10 +26,11 @@
 namespace netpolicy {
 
 // Names of the tables, which are also those of their pins.
-inline constexpr std::array<absl::string_view, 12> kTableNames = {
+inline constexpr std::array<absl::string_view, 13> kTableNames = {
     "np_control",    "np_config", "np_chain",     "np_uid_index",
     "np_uid_policy", "np_rows",   "np_free_rows", "np_counters",
-    "np_drops",      "np_loss",   "np_socket",    "np_fence"};
+    "np_drops",      "np_loss",   "np_socket",    "np_fence",
+    "np_counter_set"};
 
 // A table that is read, or written, through memory.
 template <typename Value>
@@ -51,8 +53,9 @@ struct Tables {
   PerCpuMap<uint32_t, np_counters> counters;
   PerCpuMap<np_drop_key, np_drop_counters> drops;
   PerCpuMap<uint32_t, uint64_t> loss;
-  RawMap socket;
+  Map<int, np_socket> socket;  // by descriptor
   RawMap fence;
+  Map<np_uid_key, np_counter_set> counter_sets;
 
   // Takes each table from `descriptor_of(name)`. Errors: those of the source;
   // kFailedPrecondition when sizes don't fit each other or the ABI headers.

@@ -16,6 +16,8 @@ namespace netpolicy {
 
 inline std::string KeyText(uint32_t index) { return absl::StrCat(index); }
 
+inline std::string KeyText(int fd) { return absl::StrCat("fd=", fd); }
+
 inline std::string KeyText(const np_uid_key& key) {
   return absl::StrCat("uid=", key.uid);
 }
