@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "bpf_progs/abi/traffic.h"
 #include "bpf_progs/traffic.skel.h"
 #include "libpolicy/base/status_macros.h"
@@ -29,6 +30,7 @@
 #include "libpolicy/kernel/libbpf_log.h"
 #include "libpolicy/kernel/lock.h"
 #include "libpolicy/kernel/map.h"
+#include "libpolicy/model/ids.h"
 
 namespace netpolicy {
 namespace {

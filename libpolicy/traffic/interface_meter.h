@@ -24,33 +24,17 @@
 #ifndef NETPOLICY_LIBPOLICY_TRAFFIC_INTERFACE_METER_H_
 #define NETPOLICY_LIBPOLICY_TRAFFIC_INTERFACE_METER_H_
 
-#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/optional.h"
-#include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/kernel/pin.h"
 #include "libpolicy/kernel/tc_link.h"
-#include "libpolicy/model/ids.h"
+#include "libpolicy/traffic/interface_traffic.h"
 
 namespace netpolicy {
-
-struct InterfaceTraffic {
-  IfIndex ifindex{};
-  std::string name;  // empty: the interface is gone; what it counted is not
-  // Unset: somebody has taken the programs away, or the interface is gone.
-  // Watch() puts them back.
-  absl::optional<TcMethod> method;
-  TrafficCounters rx;
-  TrafficCounters tx;
-  // Super-packets counted as one packet each, as their headers were not
-  // understood or were a tunnel's.
-  uint64_t unparsable = 0;
-};
 
 struct InterfaceMeterOptions {
   // On a bpffs; made when it is first needed. For nothing else.

@@ -79,6 +79,7 @@ class Parser {
   void DefineChains();
   void DefineUids();
   void DefineDefaults();
+  void DefineInterfaces();
 
   CLI::App* AddCommand(CLI::App* parent, const std::string& name,
                        const std::string& description,
@@ -197,6 +198,7 @@ void Parser::Define() {
   DefineChains();
   DefineUids();
   DefineDefaults();
+  DefineInterfaces();
 
   CLI::App* completion =
       AddCommand(&app_, "completion", "Print a completion script", "Other");
@@ -435,6 +437,32 @@ void Parser::DefineDefaults() {
     Edit({SetDefaultInternet{value_ == "on" ? Permission::kGranted
                                             : Permission::kRevoked}});
   });
+}
+
+void Parser::DefineInterfaces() {
+  CLI::App* interface = AddCommand(
+      &app_, "interface",
+      "Count whole interfaces, whoever the packets belong to", "Other");
+  interface->require_subcommand(1, 1);
+
+  AddCommand(interface, "list", "Show the counted interfaces")
+      ->callback([this] { invocation_.command = InterfaceListCommand{}; });
+  for (const auto& [name, value, description] :
+       {std::make_tuple("watch", Switch::kOn,
+                        "Count an interface until it is unwatched or gone"),
+        std::make_tuple("unwatch", Switch::kOff,
+                        "End counting and forget the counters")}) {
+    CLI::App* command = AddCommand(interface, name, description);
+    command
+        ->add_option("IFACE", interface_,
+                     value == Switch::kOn
+                         ? "Its name"
+                         : "Its name, or the number of one that is gone")
+        ->required();
+    command->callback([this, value = value] {
+      invocation_.command = InterfaceWatchCommand{interface_, value};
+    });
+  }
 }
 
 absl::variant<Invocation, Answer> Parser::Parse(

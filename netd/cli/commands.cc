@@ -39,6 +39,12 @@ struct RunCommand {
   absl::Status operator()(const DoctorCommand& c) {
     return RunDoctor(c, session);
   }
+  absl::Status operator()(const InterfaceListCommand& c) {
+    return RunInterfaceList(c, session);
+  }
+  absl::Status operator()(const InterfaceWatchCommand& c) {
+    return RunInterfaceWatch(c, session);
+  }
   absl::Status operator()(const CompletionCommand& c) {
     return RunCompletion(c, session);
   }

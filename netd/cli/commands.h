@@ -28,6 +28,10 @@ absl::Status RunUidShow(const UidShowCommand& command, Session& session);
 absl::Status RunStats(const StatsCommand& command, Session& session);
 absl::Status RunExplain(const ExplainCommand& command, Session& session);
 absl::Status RunDoctor(const DoctorCommand& command, Session& session);
+absl::Status RunInterfaceList(const InterfaceListCommand& command,
+                              Session& session);
+absl::Status RunInterfaceWatch(const InterfaceWatchCommand& command,
+                               Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);
 
 // The part of `dump --tables` and `status` that is about the policy.

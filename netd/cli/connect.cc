@@ -8,6 +8,7 @@
 #include "libpolicy/engine/engine.h"
 #include "libpolicy/engine/engine_options.h"
 #include "libpolicy/kernel/probe.h"
+#include "libpolicy/traffic/interface_meter.h"
 #include "netd/daemon/machine.h"
 #include "netd/service/client.h"
 
@@ -16,6 +17,11 @@ namespace {
 
 // netd answers in milliseconds unless the machine is in trouble.
 constexpr absl::Duration kDeadline = absl::Seconds(30);
+
+InterfaceMeter Meter(const GlobalOptions& options) {
+  return InterfaceMeter(
+      {.pin_dir = options.pin_dir + "_interfaces", .access = {}});
+}
 
 }  // namespace
 
@@ -42,6 +48,21 @@ DoctorReport Examine(const GlobalOptions& options, const EngineStatus* status) {
   return ExamineMachine(
       ProbeFeatures(status == nullptr ? "" : status->cgroup, options.pin_dir),
       status);
+}
+
+absl::StatusOr<TcMethod> WatchInterface(const GlobalOptions& options,
+                                        const std::string& interface) {
+  return Meter(options).Watch(interface);
+}
+
+absl::Status UnwatchInterface(const GlobalOptions& options,
+                              const std::string& interface) {
+  return Meter(options).Unwatch(interface);
+}
+
+absl::StatusOr<std::vector<InterfaceTraffic>> ReadInterfaces(
+    const GlobalOptions& options) {
+  return Meter(options).Read();
 }
 
 }  // namespace netpolicy::cli

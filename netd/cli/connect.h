@@ -3,9 +3,13 @@
 #define NETPOLICY_NETD_CLI_CONNECT_H_
 
 #include <memory>
+#include <string>
+#include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "libpolicy/engine/policy_interface.h"
+#include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/invocation.h"
 #include "netd/service/doctor.h"
 
@@ -22,6 +26,15 @@ absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
 // What the kernel and the machine offer: as netd sees it when there is one,
 // else as this process does.
 DoctorReport Examine(const GlobalOptions& options, const EngineStatus* status);
+
+// InterfaceMeter over the directory whose name is that of the policy's pins and
+// "_interfaces".
+absl::StatusOr<TcMethod> WatchInterface(const GlobalOptions& options,
+                                        const std::string& interface);
+absl::Status UnwatchInterface(const GlobalOptions& options,
+                              const std::string& interface);
+absl::StatusOr<std::vector<InterfaceTraffic>> ReadInterfaces(
+    const GlobalOptions& options);
 
 }  // namespace netpolicy::cli
 

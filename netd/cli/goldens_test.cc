@@ -20,6 +20,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
+#include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/commands.h"
 #include "netd/cli/fake_names.h"
 #include "netd/cli/fake_policy.h"
@@ -76,6 +77,9 @@ class World {
       }
       return it->second;
     };
+    environment_.read_interfaces = [](const GlobalOptions&) {
+      return std::vector<InterfaceTraffic>();
+    };
     environment_.examine = [](const GlobalOptions&, const EngineStatus*) {
       using State = DoctorFinding::State;
       return DoctorReport{
@@ -89,6 +93,43 @@ class World {
            "no socket storage: the programs can't be loaded"},
           {"other", State::kUnknown, "probe: operation not permitted", ""},
       };
+    };
+  }
+
+  // An interface of each fate; eth0 can be watched and unwatched.
+  void AddInterfaces() {
+    environment_.read_interfaces = [](const GlobalOptions&) {
+      return std::vector<InterfaceTraffic>{
+          {IfIndex{2},
+           "eth0",
+           TcMethod::kTcx,
+           {.packets = 1200,
+            .bytes = 1500000,
+            .skbs = 40,
+            .skb_bytes = 1450000},
+           {.packets = 600, .bytes = 31200, .skbs = 600, .skb_bytes = 31200},
+           0},
+          {IfIndex{7}, "nk0", TcMethod::kNetkit, {}, {}, 0},
+          {IfIndex{8},
+           "vxlan0",
+           absl::nullopt,
+           {.packets = 3, .bytes = 180, .skbs = 3, .skb_bytes = 180},
+           {.packets = 2, .bytes = 64000, .skbs = 2, .skb_bytes = 64000},
+           2},
+          {IfIndex{9}, "", absl::nullopt, {}, {}, 0}};
+    };
+    environment_.watch_interface =
+        [](const GlobalOptions&,
+           const std::string& interface) -> absl::StatusOr<TcMethod> {
+      if (interface == "eth0") return TcMethod::kFilter;
+      return absl::NotFoundError(
+          absl::StrCat("watch interface ", interface, ": no such interface"));
+    };
+    environment_.unwatch_interface = [](const GlobalOptions&,
+                                        const std::string& interface) {
+      if (interface == "eth0") return absl::OkStatus();
+      return absl::NotFoundError(
+          absl::StrCat("unwatch interface ", interface, ": it is not watched"));
     };
   }
 
@@ -208,6 +249,12 @@ TEST(Goldens, WhatEachCommandPrints) {
        {"explain", "explain --uid alice --dir sideways",
         "explain --uid alice --iface nosuch0", "explain --uid mallory"}},
       {"doctor", {"doctor", "doctor --json", "doctor --socket /nowhere"}},
+      {"interface",
+       {"interface list", "interface list --json", "interface watch eth0",
+        "interface watch eth0 --json", "interface unwatch eth0",
+        "interface unwatch eth0 --json", "interface watch eth9",
+        "interface unwatch lo", "interface watch", "interface",
+        "interface watch --help"}},
       {"unreachable",
        {"status --socket /nowhere", "--socket /nowhere apply policy.json",
         "dump --socket /forbidden"}},
@@ -220,6 +267,7 @@ TEST(Goldens, WhatEachCommandPrints) {
   for (const GoldenCase& test : kCases) {
     SCOPED_TRACE(test.name);
     World world;
+    if (test.name == absl::string_view("interface")) world.AddInterfaces();
     world.files()["policy.json"] = R"({
   "version": 1,
   // Nobody else stays awake.
@@ -293,7 +341,7 @@ TEST(Json, EveryAnswerIsAnObjectWithAVersion) {
   for (const char* command_line :
        {"status", "dump", "dump --tables", "chain list", "chain show games",
         "uid show alice", "stats", "stats --by iface", "explain --uid alice",
-        "doctor", "uid deny 5", "apply policy.json"}) {
+        "doctor", "interface list", "uid deny 5", "apply policy.json"}) {
     const Answer answer =
         world.Ndc(absl::StrSplit(absl::StrCat("--json ", command_line), ' '));
     const Json json = Json::parse(answer.out, nullptr,
@@ -309,6 +357,12 @@ TEST(Json, WhatIsNotUtf8IsReplaced) {
   world.policy().status.pin_dir = "/\xff";
   const Answer answer = world.Ndc({"status", "--json"});
   EXPECT_EQ(Json::parse(answer.out)["pin_dir"], "/\xef\xbf\xbd");
+}
+
+TEST(Interface, WithoutAnyThereIsALine) {
+  World world;
+  EXPECT_EQ(world.Transcript("interface list"),
+            "$ ndc interface list\nno interface is counted\n");
 }
 
 TEST(Dump, CanBeAppliedAgain) {

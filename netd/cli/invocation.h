@@ -58,6 +58,12 @@ struct ExplainCommand {
   ExplainQuery query;
 };
 struct DoctorCommand {};
+struct InterfaceListCommand {};
+// `interface watch`, `interface unwatch`.
+struct InterfaceWatchCommand {
+  std::string interface;  // to unwatch, also a number
+  Switch counted = Switch::kOn;
+};
 struct CompletionCommand {
   std::string script;
 };
@@ -65,7 +71,8 @@ struct CompletionCommand {
 using Command = absl::variant<StatusCommand, ApplyCommand, DumpCommand,
                               EditCommand, ChainListCommand, ChainShowCommand,
                               UidShowCommand, StatsCommand, ExplainCommand,
-                              DoctorCommand, CompletionCommand>;
+                              DoctorCommand, InterfaceListCommand,
+                              InterfaceWatchCommand, CompletionCommand>;
 
 struct Invocation {
   GlobalOptions global;

@@ -88,6 +88,9 @@ int Main(int argc, char** argv) {
   environment.connect = Connect;
   environment.read_file = ReadFile;
   environment.examine = Examine;
+  environment.watch_interface = WatchInterface;
+  environment.unwatch_interface = UnwatchInterface;
+  environment.read_interfaces = ReadInterfaces;
   environment.names = &names;
   environment.colour = ColourOfOutput();
 

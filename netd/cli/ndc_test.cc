@@ -198,6 +198,32 @@ TEST_F(DirectTest, FindsTheCgroupAndLeavesTheProgramsAlone) {
   EXPECT_EQ(after["programs"], before["programs"]);
 }
 
+TEST_F(DirectTest, AnInterfaceIsCountedFromWatchToUnwatch) {
+  auto net = NetNamespace::Create();
+  ASSERT_THAT(net, IsOk());
+  auto inside = netpolicy::testing::ScopedNetns::Enter(*net);
+  ASSERT_THAT(inside, IsOk());
+  const Result watched = Direct({"interface", "watch", "lo"});
+  EXPECT_THAT(watched.out, HasSubstr("lo is counted, by ")) << watched.err;
+  auto app = Actor::Spawn({.netns = net->fd()});
+  ASSERT_THAT(app, IsOk());
+  auto socket = app->UdpSocket(AF_INET);
+  ASSERT_THAT(socket, IsOk());
+  EXPECT_THAT(app->SendTo(*socket, {"127.0.0.1", 9}, "hello"), IsOkAndHolds(5));
+
+  // The datagram, and that nobody listens: 20 + 8 + 5 and 20 + 8 + 33 bytes.
+  const Json list = DirectJson({"interface", "list"});
+  ASSERT_EQ(list["interfaces"].size(), 1u) << list;
+  EXPECT_EQ(list["interfaces"][0]["interface"], "lo");
+  for (const char* direction : {"rx", "tx"}) {
+    EXPECT_EQ(list["interfaces"][0][direction]["packets"], 2) << list;
+    EXPECT_EQ(list["interfaces"][0][direction]["bytes"], 94) << list;
+  }
+  EXPECT_EQ(Direct({"interface", "unwatch", "lo"}).out,
+            "lo is not counted any more\n");
+  EXPECT_EQ(Direct({"interface", "list"}).out, "no interface is counted\n");
+}
+
 TEST_F(DirectTest, WhatIsAppliedIsEnforcedCountedAndExplained) {
   auto net = NetNamespace::Create();
   ASSERT_THAT(net, IsOk());

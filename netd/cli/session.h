@@ -6,11 +6,13 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "libpolicy/engine/policy_interface.h"
+#include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/exit_code.h"
 #include "netd/cli/invocation.h"
 #include "netd/cli/names.h"
@@ -32,6 +34,17 @@ struct Environment {
   // `status` is what the policy said, nullptr when there was none to ask.
   std::function<DoctorReport(const GlobalOptions&, const EngineStatus* status)>
       examine;
+  // The counters of whole interfaces, which need neither netd nor a policy
+  // (libpolicy/traffic/interface_meter.h).
+  std::function<absl::StatusOr<TcMethod>(const GlobalOptions&,
+                                         const std::string& interface)>
+      watch_interface;
+  std::function<absl::Status(const GlobalOptions&,
+                             const std::string& interface)>
+      unwatch_interface;
+  std::function<absl::StatusOr<std::vector<InterfaceTraffic>>(
+      const GlobalOptions&)>
+      read_interfaces;
   Names* names = nullptr;
   Colour colour = Colour::kNever;
 };
