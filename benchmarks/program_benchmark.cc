@@ -1,266 +1,252 @@
 // Nanoseconds per packet of the policy programs beside a reference program that
 // does what Android's do (reference.bpf.c). Every sample times the empty
-// program and the measured one in turn, so that what the machine does meanwhile
-// meets both; net_ns is the median of the differences.
+// program, the reference and the measured one in turn, so that what the machine
+// does meanwhile meets all of them; the counters are medians over the samples.
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <netinet/ip.h>
-#include <netinet/tcp.h>
-#include <time.h>
+#include <sched.h>
 
-#include <algorithm>
 #include <array>
-#include <cstring>
+#include <barrier>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "benchmark/benchmark.h"
+#include "benchmarks/measure.h"
+#include "benchmarks/policy_benchmark.h"
+#include "benchmarks/policy_programs.h"
 #include "benchmarks/reference.skel.h"
-#include "bpf_progs/abi/control.h"
-#include "bpf_progs/abi/policy.h"
 #include "bpf_progs/abi/stats.h"
-#include "bpf_progs/policy.skel.h"
 
 namespace netpolicy {
 namespace {
 
-constexpr uint32_t kRows = 1024;
-constexpr uint32_t kUids = 1024;
-constexpr int kPacketsPerSample = 100000;
+constexpr int kPacketsPerSample = 100'000;
+// At least so many samples, however long they take.
+constexpr int kSamples = 15;
+constexpr std::array<absl::string_view, NP_DIRECTIONS> kDirectionNames = {
+    "ingress", "egress"};
 
-// An Ethernet frame with a TCP acknowledgement over IPv4, as TEST_RUN takes it.
-std::array<uint8_t, 66> Packet() {
-  std::array<uint8_t, 66> frame{};
-  frame[12] = 0x08;  // ETH_P_IP
-  iphdr ip{};
-  ip.version = 4;
-  ip.ihl = 5;
-  ip.tot_len = htons(52);
-  ip.ttl = 64;
-  ip.protocol = IPPROTO_TCP;
-  ip.saddr = htonl(0xc0000201);
-  ip.daddr = htonl(0xc0000202);
-  tcphdr tcp{};
-  tcp.source = htons(443);
-  tcp.dest = htons(40000);
-  tcp.doff = 8;
-  tcp.ack = 1;
-  std::memcpy(&frame[14], &ip, sizeof(ip));
-  std::memcpy(&frame[34], &tcp, sizeof(tcp));
-  return frame;
+// The reference program and the empty one; null when they can't be loaded.
+const reference_bpf* Reference() {
+  static const reference_bpf* const loaded = []() -> const reference_bpf* {
+    reference_bpf* const made = reference_bpf::open_and_load();
+    if (made == nullptr) return nullptr;
+    // Tables as on a phone with a few hundred applications.
+    for (uint32_t uid = 0; uid < 500; ++uid) {
+      const uint32_t key = uid == 0 ? 0 : 10000 + uid;
+      const struct {
+        uint32_t ifindex;
+        uint32_t bits;
+      } rules = {0, 0x2a};
+      const uint8_t set = 1;
+      const std::array<uint64_t, 4> stats{};
+      const std::array<uint32_t, 4> stats_key = {key, 0, 0, 7};
+      bpf_map_update_elem(bpf_map__fd(made->maps.uid_rules), &key, &rules, 0);
+      bpf_map_update_elem(bpf_map__fd(made->maps.counter_set), &key, &set, 0);
+      bpf_map_update_elem(bpf_map__fd(made->maps.uid_total), &key, &stats, 0);
+      bpf_map_update_elem(bpf_map__fd(made->maps.stats_a), &stats_key, &stats,
+                          0);
+    }
+    return made;
+  }();
+  return loaded;
 }
 
-// Processor time that this thread has used, in nanoseconds: unlike the clock on
-// the wall, it does not count what other programs do meanwhile.
-double ThreadNanoseconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 +
-         static_cast<double>(now.tv_nsec);
+int EmptyFd() { return bpf_program__fd(Reference()->progs.empty); }
+
+int ReferenceFd(int direction) {
+  return bpf_program__fd(direction == NP_INGRESS
+                             ? Reference()->progs.ref_ingress
+                             : Reference()->progs.ref_egress);
 }
 
-// Mean nanoseconds that one run of the program takes; negative on error.
-double RunOnce(int program_fd, int packets) {
-  static const auto packet = Packet();
-  LIBBPF_OPTS(bpf_test_run_opts, opts);
-  opts.data_in = packet.data();
-  opts.data_size_in = packet.size();
-  opts.repeat = packets;
-  const double begin = ThreadNanoseconds();
-  if (bpf_prog_test_run_opts(program_fd, &opts) != 0) return -1;
-  const double spent = ThreadNanoseconds() - begin;
-  return opts.retval == 1 ? spent / packets : -1;
-}
+// What one sample measures, in nanoseconds of processor time a packet.
+struct Sample {
+  double empty = -1;
+  double reference = -1;
+  double program = -1;
 
-struct PolicyDeleter {
-  void operator()(policy_bpf* p) const { policy_bpf::destroy(p); }
+  bool ok() const { return empty >= 0 && reference >= 0 && program >= 0; }
 };
-using PolicyPrograms = std::unique_ptr<policy_bpf, PolicyDeleter>;
 
-enum class Path { kEstablished, kFirstPacket, kFallback };
-
-// The programs with their own tables, under a policy with every chain on that
-// lists UID 0, the owner of TEST_RUN's socket, wherever that lets it pass.
-PolicyPrograms LoadPolicy(Path path) {
-  PolicyPrograms programs(policy_bpf::open());
-  if (programs == nullptr) return nullptr;
-  bpf_map__set_max_entries(programs->maps.np_uid_index, kUids);
-  bpf_map__set_max_entries(programs->maps.np_uid_policy, kUids * NP_SLOTS);
-  bpf_map__set_max_entries(programs->maps.np_rows, kRows);
-  bpf_map__set_max_entries(programs->maps.np_free_rows, kRows);
-  bpf_map__set_max_entries(programs->maps.np_counters, kRows);
-  bpf_map__set_max_entries(programs->maps.np_drops, kRows);
-  programs->rodata->np_slot_size = kUids;
-  programs->rodata->np_use_verdict_cache = path == Path::kEstablished;
-  programs->rodata->np_use_socket_storage = path != Path::kFallback;
-  if (policy_bpf::load(programs.get()) != 0) return nullptr;
-
-  for (uint32_t row = 1; row < kRows; ++row) {
-    const np_row value = {row};
-    bpf_map_update_elem(bpf_map__fd(programs->maps.np_free_rows), nullptr,
-                        &value, 0);
-  }
-  const uint32_t slot = 0;
-  const uint64_t chains = (NP_REASON_BIT(10) - 1) & ~1ULL;
-  np_policy_config config{};
-  config.enabled = chains;
-  config.allowlists = NP_REASON_BIT(NP_REASON_DOZABLE) |
-                      NP_REASON_BIT(NP_REASON_POWERSAVE) |
-                      NP_REASON_BIT(NP_REASON_RESTRICTED) |
-                      NP_REASON_BIT(NP_REASON_LOW_POWER_STANDBY) |
-                      NP_REASON_BIT(NP_REASON_BACKGROUND);
-  config.metered_only = NP_REASON_BIT(NP_REASON_DATA_SAVER) |
-                        NP_REASON_BIT(NP_REASON_METERED_DENY_USER) |
-                        NP_REASON_BIT(NP_REASON_METERED_DENY_ADMIN);
-  config.enabled |= config.metered_only;
-  np_uid_policy policy{};
-  policy.rules = config.allowlists;
-  const np_uid_key key = {0};
-  const np_uid_position position = {0};
-  np_control control{};
-  control.magic = NP_ABI_MAGIC;
-  control.active = np_active(1, slot);
-  bpf_map_update_elem(bpf_map__fd(programs->maps.np_config), &slot, &config, 0);
-  bpf_map_update_elem(bpf_map__fd(programs->maps.np_uid_policy), &slot, &policy,
-                      0);
-  bpf_map_update_elem(bpf_map__fd(programs->maps.np_uid_index), &key, &position,
-                      0);
-  bpf_map_update_elem(bpf_map__fd(programs->maps.np_control), &slot, &control,
-                      0);
-  return programs;
+Sample TakeSample(int program_fd, int direction) {
+  Sample sample;
+  sample.empty = NanosecondsPerPacket(EmptyFd(), kPacketsPerSample);
+  sample.reference =
+      NanosecondsPerPacket(ReferenceFd(direction), kPacketsPerSample);
+  sample.program = NanosecondsPerPacket(program_fd, kPacketsPerSample);
+  return sample;
 }
 
-// Packets that the programs have charged so far, in the order of direction.
-std::array<uint64_t, NP_DIRECTIONS> Charged(const policy_bpf& programs) {
-  std::vector<np_counters> per_cpu(libbpf_num_possible_cpus());
-  std::array<uint64_t, NP_DIRECTIONS> skbs{};
-
-  for (uint32_t row = 0; row < kRows; ++row) {
-    if (bpf_map_lookup_elem(bpf_map__fd(programs.maps.np_counters), &row,
-                            per_cpu.data()) != 0) {
-      continue;
-    }
-    for (const np_counters& counters : per_cpu) {
-      for (int i = 0; i < NP_DIRECTIONS; ++i) {
-        skbs[i] += counters.direction[i].skbs;
-      }
-    }
+// Runs on one processor until the end of the scope.
+class ScopedCpu {
+ public:
+  explicit ScopedCpu(int cpu) {
+    sched_getaffinity(0, sizeof(before_), &before_);
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(cpu, &only);
+    sched_setaffinity(0, sizeof(only), &only);
   }
-  return skbs;
+  ScopedCpu(const ScopedCpu&) = delete;
+  ScopedCpu& operator=(const ScopedCpu&) = delete;
+  ~ScopedCpu() { sched_setaffinity(0, sizeof(before_), &before_); }
+
+ private:
+  cpu_set_t before_;
+};
+
+// As TakeSample(), while another processor does the same for the same UID.
+Sample TakeSampleOnTwoCpus(int program_fd, int direction) {
+  std::array<Sample, 2> samples;
+  std::barrier together(2);
+  const auto run = [&](int cpu) {
+    const ScopedCpu pinned(cpu);
+    Sample& sample = samples[static_cast<size_t>(cpu)];
+    together.arrive_and_wait();
+    sample.empty = NanosecondsPerPacket(EmptyFd(), kPacketsPerSample);
+    together.arrive_and_wait();
+    sample.reference =
+        NanosecondsPerPacket(ReferenceFd(direction), kPacketsPerSample);
+    together.arrive_and_wait();
+    sample.program = NanosecondsPerPacket(program_fd, kPacketsPerSample);
+  };
+  std::thread other([&] { run(1); });
+  run(0);
+  other.join();
+  if (!samples[1].ok()) return samples[1];
+  return {.empty = (samples[0].empty + samples[1].empty) / 2,
+          .reference = (samples[0].reference + samples[1].reference) / 2,
+          .program = (samples[0].program + samples[1].program) / 2};
 }
 
-// Times `program_fd`. The time of the benchmark is that of kPacketsPerSample
-// packets with all that TEST_RUN adds; `net_ns` is what one packet costs.
-void Measure(benchmark::State& state, int program_fd, int empty_fd) {
+// Takes samples for as long as the benchmark goes on.
+template <typename Take>
+void Measure(benchmark::State& state, Take take) {
   std::vector<double> gross;
   std::vector<double> net;
-
-  for (auto _ : state) {
-    state.PauseTiming();
-    const double empty = RunOnce(empty_fd, kPacketsPerSample);
-    state.ResumeTiming();
-    const double program = RunOnce(program_fd, kPacketsPerSample);
-    if (empty < 0 || program < 0) {
-      state.SkipWithError("BPF_PROG_TEST_RUN failed or refused the packet");
-      return;
-    }
-    gross.push_back(program);
-    net.push_back(program - empty);
-  }
-  const auto median = [](std::vector<double>& v) {
-    std::nth_element(v.begin(), v.begin() + v.size() / 2, v.end());
-    return v[v.size() / 2];
+  std::vector<double> reference;
+  const auto sample_once = [&] {
+    const Sample sample = take();
+    if (!sample.ok()) return false;
+    gross.push_back(sample.program);
+    net.push_back(sample.program - sample.empty);
+    reference.push_back(sample.reference - sample.empty);
+    return true;
   };
-  state.counters["gross_ns"] = median(gross);
-  state.counters["net_ns"] = median(net);
+  bool ok = true;
+  for (auto _ : state) ok = ok && sample_once();
+  while (ok && gross.size() < kSamples) ok = sample_once();
+  if (!ok) {
+    state.SkipWithError("BPF_PROG_TEST_RUN failed or refused the packet");
+    return;
+  }
+  state.counters["gross_ns"] = Median(gross);
+  state.counters["net_ns"] = Median(net);
+  state.counters["reference_net_ns"] = Median(reference);
+  state.counters["of_reference"] = Median(net) / Median(reference);
+  state.counters["samples"] = static_cast<double>(gross.size());
 }
 
-// As Measure(), and proves that every packet was charged.
-void MeasurePolicy(benchmark::State& state, const policy_bpf& programs,
-                   int direction, int program_fd, int empty_fd) {
-  const uint64_t before = Charged(programs)[direction];
+enum class Cpus { kOne, kTwo };
 
-  Measure(state, program_fd, empty_fd);
-  if (Charged(programs)[direction] - before !=
-      static_cast<uint64_t>(state.iterations()) * kPacketsPerSample) {
+void MeasureProgram(benchmark::State& state, int program_fd, int direction,
+                    Cpus cpus) {
+  if (cpus == Cpus::kOne) {
+    Measure(state, [&] { return TakeSample(program_fd, direction); });
+  } else {
+    if (std::thread::hardware_concurrency() < 2) {
+      state.SkipWithError("needs two processors");
+      return;
+    }
+    Measure(state, [&] { return TakeSampleOnTwoCpus(program_fd, direction); });
+  }
+}
+
+// As above, and proves that every packet was charged.
+void MeasurePolicy(benchmark::State& state, const ProgramsOptions& options,
+                   int direction, Cpus cpus) {
+  const std::unique_ptr<PolicyPrograms> programs =
+      PolicyPrograms::Load(options);
+  if (programs == nullptr || Reference() == nullptr) {
+    state.SkipWithError("the programs can't be loaded");
+    return;
+  }
+  MeasureProgram(state, programs->fd(direction), direction, cpus);
+  const double expected = state.counters["samples"].value * kPacketsPerSample *
+                          (cpus == Cpus::kTwo ? 2 : 1);
+  if (static_cast<double>(programs->Charged(direction)) != expected) {
     state.SkipWithError("the program did not charge every packet");
   }
 }
 
-void Register(absl::string_view name, int program_fd, int empty_fd) {
-  benchmark::RegisterBenchmark(absl::StrCat("program/", name).c_str(),
-                               [program_fd, empty_fd](benchmark::State& state) {
-                                 Measure(state, program_fd, empty_fd);
-                               });
+void Register(const std::string& name, int direction, Cpus cpus,
+              int (*program_fd)(int direction)) {
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    if (Reference() == nullptr) {
+      state.SkipWithError("the reference can't be loaded");
+      return;
+    }
+    MeasureProgram(state, program_fd(direction), direction, cpus);
+  });
 }
 
-void RegisterPolicy(absl::string_view name, const policy_bpf* programs,
-                    int direction, int program_fd, int empty_fd) {
-  benchmark::RegisterBenchmark(
-      absl::StrCat("program/", name).c_str(), [=](benchmark::State& state) {
-        MeasurePolicy(state, *programs, direction, program_fd, empty_fd);
-      });
-}
-
-// Fills the reference's tables as on a phone with a few hundred applications.
-void FillReference(const reference_bpf& reference) {
-  for (uint32_t uid = 0; uid < 500; ++uid) {
-    const uint32_t key = uid == 0 ? 0 : 10000 + uid;
-    const struct {
-      uint32_t ifindex;
-      uint32_t bits;
-    } rules = {0, 0x2a};
-    const uint8_t set = 1;
-    const std::array<uint64_t, 4> stats{};
-    const std::array<uint32_t, 4> stats_key = {key, 0, 0, 7};
-    bpf_map_update_elem(bpf_map__fd(reference.maps.uid_rules), &key, &rules, 0);
-    bpf_map_update_elem(bpf_map__fd(reference.maps.counter_set), &key, &set, 0);
-    bpf_map_update_elem(bpf_map__fd(reference.maps.uid_total), &key, &stats, 0);
-    bpf_map_update_elem(bpf_map__fd(reference.maps.stats_a), &stats_key, &stats,
-                        0);
-  }
-}
-
-int Main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
-  std::unique_ptr<reference_bpf, void (*)(reference_bpf*)> reference(
-      reference_bpf::open_and_load(), reference_bpf::destroy);
-  if (reference == nullptr) return 1;
-  FillReference(*reference);
-  const int empty_fd = bpf_program__fd(reference->progs.empty);
-  Register("empty/ingress", empty_fd, empty_fd);
-  Register("empty/egress", empty_fd, empty_fd);
-  Register("reference/ingress", bpf_program__fd(reference->progs.ref_ingress),
-           empty_fd);
-  Register("reference/egress", bpf_program__fd(reference->progs.ref_egress),
-           empty_fd);
-
-  struct Row {
-    absl::string_view name;
-    Path path;
-  };
-  std::vector<PolicyPrograms> loaded;
-  for (const Row& row : {Row{"established", Path::kEstablished},
-                         Row{"first_packet", Path::kFirstPacket},
-                         Row{"fallback", Path::kFallback}}) {
-    loaded.push_back(LoadPolicy(row.path));
-    if (loaded.back() == nullptr) return 1;
-    const auto& progs = loaded.back()->progs;
-    RegisterPolicy(absl::StrCat(row.name, "/ingress"), loaded.back().get(),
-                   NP_INGRESS, bpf_program__fd(progs.np_ingress), empty_fd);
-    RegisterPolicy(absl::StrCat(row.name, "/egress"), loaded.back().get(),
-                   NP_EGRESS, bpf_program__fd(progs.np_egress), empty_fd);
-  }
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+void RegisterPolicy(const std::string& name, const ProgramsOptions& options,
+                    int direction, Cpus cpus) {
+  benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+    MeasurePolicy(state, options, direction, cpus);
+  });
 }
 
 }  // namespace
-}  // namespace netpolicy
 
-int main(int argc, char** argv) { return netpolicy::Main(argc, argv); }
+void RegisterProgramBenchmarks() {
+  struct PathName {
+    absl::string_view name;
+    Path path;
+  };
+  constexpr PathName kPaths[] = {{"established", Path::kEstablished},
+                                 {"first_packet", Path::kFirstPacket},
+                                 {"fallback", Path::kFallback}};
+  const auto both = [](absl::string_view name, absl::string_view suffix,
+                       auto add) {
+    for (int direction : {NP_INGRESS, NP_EGRESS}) {
+      add(absl::StrCat("program/", name, "/",
+                       kDirectionNames[static_cast<size_t>(direction)], suffix),
+          direction);
+    }
+  };
+  both("empty", "", [](const std::string& name, int direction) {
+    Register(name, direction, Cpus::kOne, [](int) { return EmptyFd(); });
+  });
+  both("reference", "", [](const std::string& name, int direction) {
+    Register(name, direction, Cpus::kOne, ReferenceFd);
+  });
+  for (const PathName& each : kPaths) {
+    both(each.name, "", [&](const std::string& name, int direction) {
+      RegisterPolicy(name, {.path = each.path}, direction, Cpus::kOne);
+    });
+  }
+  for (const PathName& each : kPaths) {
+    both(each.name, "/two_cpus", [&](const std::string& name, int direction) {
+      RegisterPolicy(name, {.path = each.path}, direction, Cpus::kTwo);
+    });
+  }
+  for (const PathName& each : {kPaths[0], kPaths[1]}) {
+    for (uint32_t uids : {10u, 1'000u, 100'000u}) {
+      both(each.name, absl::StrCat("/uids:", uids),
+           [&](const std::string& name, int direction) {
+             RegisterPolicy(name, {.path = each.path, .uids = uids}, direction,
+                            Cpus::kOne);
+           });
+    }
+  }
+}
+
+}  // namespace netpolicy
