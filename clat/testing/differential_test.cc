@@ -5,13 +5,13 @@
 #include <memory>
 #include <string>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clat/offline/sandbox.h"
 #include "clat/outcome.h"
 #include "clat/translator_object.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "libpolicy/testing/capability.h"
 #include "libpolicy/testing/status_matchers.h"
 
 namespace netpolicy::clat::testing {
@@ -25,12 +25,11 @@ constexpr uint64_t kPackets = 60000;
 class Differential : public ::testing::TestWithParam<LinkType> {};
 
 TEST_P(Differential, ProgramsAndReferenceAgreeOnRandomPackets) {
+  if (auto missing = netpolicy::testing::MissingForBpfTests()) {
+    GTEST_SKIP() << *missing;
+  }
   const absl::StatusOr<DifferentialResult> result =
       RunDifferential(GetParam(), /*seed=*/20260101, kPackets);
-  if (absl::IsPermissionDenied(result.status()) ||
-      absl::IsFailedPrecondition(result.status())) {
-    GTEST_SKIP() << result.status();
-  }
   ASSERT_THAT(result, IsOk());
   for (const std::string& difference : result->differences) {
     ADD_FAILURE() << difference;

@@ -166,16 +166,20 @@ class InterfaceMeterTest : public ::testing::TestWithParam<Case> {
     return count.value_or(PacketCount{});
   }
 
-  // From here on capture and counters see the same packets.
+  // From here on capture and counters see the same packets: begins at a moment
+  // when nothing is on its way, nor in the capture's queue.
   InterfaceTraffic Begin() {
+    constexpr auto kAll = testing::Background::kIncluded;
     InterfaceTraffic before;
     InterfaceTraffic now;
     do {
       capture_->Clear();
       before = Watched();
-      absl::SleepFor(absl::Milliseconds(20));
+      absl::SleepFor(absl::Milliseconds(50));
       now = Watched();
-    } while (now.rx.skbs != before.rx.skbs || now.tx.skbs != before.tx.skbs);
+    } while (now.rx.skbs != before.rx.skbs || now.tx.skbs != before.tx.skbs ||
+             Captured(Direction::kIn, kAll).skbs != 0 ||
+             Captured(Direction::kOut, kAll).skbs != 0);
     return before;
   }
 
