@@ -34,6 +34,13 @@ int Milliseconds(absl::Duration duration) {
 
 }  // namespace
 
+std::string ClatPinDir(absl::string_view policy_pin_dir) {
+  while (policy_pin_dir.size() > 1 && policy_pin_dir.back() == '/') {
+    policy_pin_dir.remove_suffix(1);
+  }
+  return absl::StrCat(policy_pin_dir, "-clat");
+}
+
 absl::Status DirectClat::Start(const std::string& interface,
                                const UplinkSettings& settings) {
   NP_RETURN_IF_ERROR(CheckSettings(settings));

@@ -11,10 +11,15 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "clat/clat_interface.h"
 
 namespace netpolicy::clat {
+
+// Where the pins of translation are when the policy's are at this place: in a
+// directory beside it, as the policy's holds nothing but the policy's.
+std::string ClatPinDir(absl::string_view policy_pin_dir);
 
 class DirectClat final : public ClatInterface {
  public:

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "libpolicy/base/version.h"
 #include "libpolicy/model/text.h"
+#include "netd/cli/clat_command_line.h"
 #include "netd/cli/completion.h"
 #include "netd/cli/defaults.h"
 #include "netd/cli/exit_code.h"
@@ -128,6 +129,7 @@ class Parser {
   std::vector<std::string> chains_;
   std::string type_;
   std::string value_;
+  ClatArguments clat_;
 };
 
 void Parser::AddCommitOptions(CLI::App* command) {
@@ -199,6 +201,7 @@ void Parser::Define() {
   DefineUids();
   DefineDefaults();
   DefineInterfaces();
+  DefineClat(app_, clat_, invocation_, status_);
 
   CLI::App* completion =
       AddCommand(&app_, "completion", "Print a completion script", "Other");

@@ -45,6 +45,18 @@ struct RunCommand {
   absl::Status operator()(const InterfaceWatchCommand& c) {
     return RunInterfaceWatch(c, session);
   }
+  absl::Status operator()(const ClatStartCommand& c) {
+    return RunClatStart(c, session);
+  }
+  absl::Status operator()(const ClatStopCommand& c) {
+    return RunClatStop(c, session);
+  }
+  absl::Status operator()(const ClatStatusCommand& c) {
+    return RunClatStatus(c, session);
+  }
+  absl::Status operator()(const ClatDiscoverCommand& c) {
+    return RunClatDiscover(c, session);
+  }
   absl::Status operator()(const CompletionCommand& c) {
     return RunCompletion(c, session);
   }

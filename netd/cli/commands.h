@@ -32,6 +32,11 @@ absl::Status RunInterfaceList(const InterfaceListCommand& command,
                               Session& session);
 absl::Status RunInterfaceWatch(const InterfaceWatchCommand& command,
                                Session& session);
+absl::Status RunClatStart(const ClatStartCommand& command, Session& session);
+absl::Status RunClatStop(const ClatStopCommand& command, Session& session);
+absl::Status RunClatStatus(const ClatStatusCommand& command, Session& session);
+absl::Status RunClatDiscover(const ClatDiscoverCommand& command,
+                             Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);
 
 // The part of `dump --tables` and `status` that is about the policy.

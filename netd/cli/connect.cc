@@ -4,7 +4,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "clat/direct.h"
 #include "libpolicy/engine/engine.h"
 #include "libpolicy/engine/engine_options.h"
 #include "libpolicy/kernel/probe.h"
@@ -32,6 +34,16 @@ absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
     engine.pin_dir = options.pin_dir;
     engine.mode = OpenMode::kAdoptOnly;
     return Engine::Open(engine);
+  }
+  return Client::Connect(options.socket, kDeadline);
+}
+
+absl::StatusOr<std::unique_ptr<clat::ClatInterface>> ConnectClat(
+    const GlobalOptions& options) {
+  if (options.access == Access::kDirect) {
+    return std::make_unique<clat::DirectClat>(
+        clat::ClatPinDir(options.pin_dir),
+        absl::StrSplit(options.dns_servers, ',', absl::SkipEmpty()));
   }
   return Client::Connect(options.socket, kDeadline);
 }

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "clat/clat_interface.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/invocation.h"
@@ -21,6 +22,10 @@ namespace netpolicy::cli {
 // as they are. Errors: kNotFound and kUnavailable when there is no netd at the
 // socket, or nothing pinned at the directory; kPermissionDenied.
 absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
+    const GlobalOptions& options);
+
+// A netd that translates, or what does it without.
+absl::StatusOr<std::unique_ptr<clat::ClatInterface>> ConnectClat(
     const GlobalOptions& options);
 
 // What the kernel and the machine offer: as netd sees it when there is one,

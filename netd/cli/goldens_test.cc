@@ -19,6 +19,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "bpf_progs/abi/clat.h"
+#include "clat/clat_interface.h"
 #include "gtest/gtest.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/commands.h"
@@ -51,6 +54,64 @@ class Borrowed : public PolicyInterface {
   PolicyInterface& policy_;
 };
 
+clat::DiscoveredPrefix FakePrefix() {
+  return {*clat::Pref64::Parse("64:ff9b::/96"), "router",
+          *clat::Ipv6Address::Parse("fe80::1"), absl::Seconds(1790)};
+}
+
+// wwan0 translates, eth0 has IPv4 itself.
+class FakeClat : public clat::ClatInterface {
+ public:
+  absl::Status Start(const std::string& interface,
+                     const clat::UplinkSettings&) override {
+    if (interface == "wwan0") return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat("start translation on ", interface,
+                                            ": no such interface"));
+  }
+  absl::Status Stop(const std::string& interface) override {
+    if (interface == "wwan0") return absl::OkStatus();
+    return absl::NotFoundError(
+        absl::StrCat("stop translation on ", interface,
+                     ": it was neither started there nor is it automatic"));
+  }
+  absl::StatusOr<std::vector<clat::UplinkStatus>> Uplinks() override {
+    clat::UplinkStatus off{
+        .interface = "eth0", .ifindex = 2, .origin = "automatic"};
+    off.off_reason = "native_ipv4";
+    off.detail = "the link has IPv4 itself";
+    clat::UplinkStatus on{
+        .interface = "wwan0", .ifindex = 5, .origin = "asked"};
+    on.prefixes = {FakePrefix()};
+    on.translation = clat::UplinkStatus::Translation{
+        .prefix = *clat::Pref64::Parse("64:ff9b::/96")};
+    on.translation->source = "router";
+    on.translation->pair = {*clat::Ipv4Address::Parse("192.0.0.1"),
+                            *clat::Ipv6Address::Parse("2001:db8:1:2::9245")};
+    on.translation->mappings = {{*clat::Ipv4Prefix::Parse("10.9.0.0/24"),
+                                 *clat::Ipv6Prefix::Parse("2001:db8:9::/120")}};
+    on.translation->router = *clat::Ipv6Address::Parse("fe80::1");
+    on.translation->mtu4 = 1472;
+    on.translation->method = "tcx";
+    np_clat_counters& counters = on.translation->counters;
+    counters.outcomes[NP_CLAT_TRANSLATED_46] = 1234567;
+    counters.outcomes[NP_CLAT_TRANSLATED_64] = 7654321;
+    counters.outcomes[NP_CLAT_TTL] = 12;
+    counters.outcomes[NP_CLAT_UDP_ZERO_FRAGMENT] = 1;
+    counters.answers[NP_CLAT_ANSWERS_SENT] = 10;
+    counters.answers[NP_CLAT_ANSWERS_WITHHELD] = 2;
+    counters.bytes46 = 1000000000;
+    counters.bytes64 = 2000000000;
+    return std::vector<clat::UplinkStatus>{off, on};
+  }
+  absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Discover(
+      const std::string& interface) override {
+    if (interface != "wwan0") return std::vector<clat::DiscoveredPrefix>();
+    clat::DiscoveredPrefix by_dns{
+        *clat::Pref64::Parse("2001:db8:64::/96"), "dns", {}, absl::Minutes(10)};
+    return std::vector<clat::DiscoveredPrefix>{FakePrefix(), by_dns};
+  }
+};
+
 // A machine with one fake policy, a few files and no netd at /nowhere.
 class World {
  public:
@@ -67,6 +128,14 @@ class World {
             "connect /forbidden: permission denied");
       }
       return std::make_unique<Borrowed>(policy_);
+    };
+    environment_.connect_clat = [](const GlobalOptions& options)
+        -> absl::StatusOr<std::unique_ptr<clat::ClatInterface>> {
+      if (options.socket == "/nowhere") {
+        return absl::UnavailableError(
+            "connect /nowhere: no such file; is netd running?");
+      }
+      return std::make_unique<FakeClat>();
     };
     environment_.read_file =
         [this](const std::string& path) -> absl::StatusOr<std::string> {
@@ -255,6 +324,21 @@ TEST(Goldens, WhatEachCommandPrints) {
         "interface unwatch eth0 --json", "interface watch eth9",
         "interface unwatch lo", "interface watch", "interface",
         "interface watch --help"}},
+      {"clat",
+       {"clat status", "clat status eth0", "clat status nosuch0",
+        "clat status --json", "clat discover wwan0", "clat discover eth0",
+        "clat discover wwan0 --json",
+        "clat start wwan0 --prefix 64:ff9b::/96 --local4 192.0.0.4 "
+        "--network6 2001:db8:9::/64 --map 10.9.0.0/24=2001:db8:a::/120",
+        "clat start nosuch0", "clat stop wwan0", "clat stop wwan0 --json",
+        "clat stop nosuch0"}},
+      {"clat_wrong",
+       {"clat", "clat start", "clat start wwan0 --prefix 64:ff9b::/97",
+        "clat start wwan0 --local4 1.2.3",
+        "clat start wwan0 --network6 2001:db8::/56",
+        "clat start wwan0 --map 10.9.0.0/24",
+        "clat start wwan0 --map 10.9.0.0/8=2001:db8:9::/120",
+        "clat status --socket /nowhere"}},
       {"unreachable",
        {"status --socket /nowhere", "--socket /nowhere apply policy.json",
         "dump --socket /forbidden"}},
@@ -341,7 +425,9 @@ TEST(Json, EveryAnswerIsAnObjectWithAVersion) {
   for (const char* command_line :
        {"status", "dump", "dump --tables", "chain list", "chain show games",
         "uid show alice", "stats", "stats --by iface", "explain --uid alice",
-        "doctor", "interface list", "uid deny 5", "apply policy.json"}) {
+        "doctor", "interface list", "uid deny 5", "apply policy.json",
+        "clat status", "clat start wwan0", "clat stop wwan0",
+        "clat discover wwan0"}) {
     const Answer answer =
         world.Ndc(absl::StrSplit(absl::StrCat("--json ", command_line), ' '));
     const Json json = Json::parse(answer.out, nullptr,

@@ -7,6 +7,7 @@
 
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
+#include "clat/settings.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/model/edit.h"
 #include "libpolicy/model/ids.h"
@@ -25,8 +26,9 @@ enum class Access {
 
 struct GlobalOptions {
   Access access = Access::kService;
-  std::string socket;   // of netd
-  std::string pin_dir;  // with kDirect
+  std::string socket;       // of netd
+  std::string pin_dir;      // with kDirect
+  std::string dns_servers;  // with kDirect; separated by commas
   Format format = Format::kHuman;
 };
 
@@ -64,15 +66,30 @@ struct InterfaceWatchCommand {
   std::string interface;  // to unwatch, also a number
   Switch counted = Switch::kOn;
 };
+struct ClatStartCommand {
+  std::string interface;
+  clat::UplinkSettings settings;
+};
+struct ClatStopCommand {
+  std::string interface;
+};
+struct ClatStatusCommand {
+  std::string interface;  // "": all
+};
+struct ClatDiscoverCommand {
+  std::string interface;
+};
 struct CompletionCommand {
   std::string script;
 };
 
-using Command = absl::variant<StatusCommand, ApplyCommand, DumpCommand,
-                              EditCommand, ChainListCommand, ChainShowCommand,
-                              UidShowCommand, StatsCommand, ExplainCommand,
-                              DoctorCommand, InterfaceListCommand,
-                              InterfaceWatchCommand, CompletionCommand>;
+using Command =
+    absl::variant<StatusCommand, ApplyCommand, DumpCommand, EditCommand,
+                  ChainListCommand, ChainShowCommand, UidShowCommand,
+                  StatsCommand, ExplainCommand, DoctorCommand,
+                  InterfaceListCommand, InterfaceWatchCommand, ClatStartCommand,
+                  ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
+                  CompletionCommand>;
 
 struct Invocation {
   GlobalOptions global;

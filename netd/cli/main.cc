@@ -86,6 +86,7 @@ int Main(int argc, char** argv) {
   SystemNames names;
   Environment environment;
   environment.connect = Connect;
+  environment.connect_clat = ConnectClat;
   environment.read_file = ReadFile;
   environment.examine = Examine;
   environment.watch_interface = WatchInterface;

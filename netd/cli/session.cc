@@ -7,20 +7,31 @@
 namespace netpolicy::cli {
 
 absl::StatusOr<PolicyInterface*> Session::policy() {
-  if (policy_ == nullptr) {
-    absl::StatusOr<std::unique_ptr<PolicyInterface>> policy =
-        environment_.connect(options_);
-    if (!policy.ok()) {
-      const absl::StatusCode code = policy.status().code();
+  return Connected(policy_, environment_.connect);
+}
+
+absl::StatusOr<clat::ClatInterface*> Session::clat() {
+  return Connected(clat_, environment_.connect_clat);
+}
+
+template <typename Interface>
+absl::StatusOr<Interface*> Session::Connected(
+    std::unique_ptr<Interface>& interface,
+    const std::function<absl::StatusOr<std::unique_ptr<Interface>>(
+        const GlobalOptions&)>& connect) {
+  if (interface == nullptr) {
+    absl::StatusOr<std::unique_ptr<Interface>> connected = connect(options_);
+    if (!connected.ok()) {
+      const absl::StatusCode code = connected.status().code();
       if (code == absl::StatusCode::kNotFound ||
           code == absl::StatusCode::kUnavailable) {
         exit_code_ = kExitUnreachable;
       }
-      return policy.status();
+      return connected.status();
     }
-    policy_ = *std::move(policy);
+    interface = *std::move(connected);
   }
-  return policy_.get();
+  return interface.get();
 }
 
 void Session::PrintJson(const Json& fields) {

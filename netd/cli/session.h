@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "clat/clat_interface.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/exit_code.h"
@@ -28,6 +29,10 @@ struct Environment {
   std::function<absl::StatusOr<std::unique_ptr<PolicyInterface>>(
       const GlobalOptions&)>
       connect;
+  // Who translates, or the kernel itself. Errors: as of `connect`.
+  std::function<absl::StatusOr<std::unique_ptr<clat::ClatInterface>>(
+      const GlobalOptions&)>
+      connect_clat;
   // The whole of a file; "-" is standard input.
   std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
   // What the kernel and the machine offer, asked of netd or found out here;
@@ -77,6 +82,9 @@ class Session {
   // session.
   absl::StatusOr<PolicyInterface*> policy();
 
+  // The same for translation.
+  absl::StatusOr<clat::ClatInterface*> clat();
+
   // Adds to standard output.
   void Print(absl::string_view text) { out_.append(text.data(), text.size()); }
   // `fields` behind {"version": kJsonVersion}, indented, with a newline.
@@ -92,9 +100,16 @@ class Session {
   std::string TakeOut() { return std::move(out_); }
 
  private:
+  template <typename Interface>
+  absl::StatusOr<Interface*> Connected(
+      std::unique_ptr<Interface>& interface,
+      const std::function<absl::StatusOr<std::unique_ptr<Interface>>(
+          const GlobalOptions&)>& connect);
+
   const GlobalOptions& options_;
   Environment& environment_;
   std::unique_ptr<PolicyInterface> policy_;
+  std::unique_ptr<clat::ClatInterface> clat_;
   std::string out_;
   ExitCode exit_code_ = kExitOk;
 };

@@ -21,6 +21,7 @@
 #include "libpolicy/engine/engine.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/probe.h"
+#include "netd/daemon/clat_service.h"
 #include "netd/daemon/file.h"
 #include "netd/daemon/log.h"
 #include "netd/daemon/machine.h"
@@ -129,6 +130,7 @@ class Daemon {
   std::unique_ptr<RequestHandler> handler_;
   LoggingObserver observer_;
   EventPtr<event_base> base_;
+  std::unique_ptr<ClatService> clat_;
   std::vector<EventPtr<event>> events_;
   std::unique_ptr<Server> server_;
   bool stopping_ = false;
@@ -217,7 +219,14 @@ absl::optional<Failure> Daemon::Serve() {
                                      "make event loop: out of memory")};
   }
   features_ = ProbeFeatures(options_.engine.cgroup, options_.engine.pin_dir);
-  const absl::Status dropped = DropPrivileges();
+  if (options_.clat_interfaces.has_value()) {
+    absl::StatusOr<std::unique_ptr<ClatService>> clat =
+        ClatService::Open(options_, base_.get());
+    if (!clat.ok()) return LockFailure(clat.status());
+    clat_ = *std::move(clat);
+  }
+  const absl::Status dropped = DropPrivileges(
+      clat_ == nullptr ? KeepPrivileges::kTables : KeepPrivileges::kNetwork);
   if (!dropped.ok()) return Failure{kExitFailure, dropped};
   handler_ = std::make_unique<RequestHandler>(
       *policy_,
@@ -228,6 +237,7 @@ absl::optional<Failure> Daemon::Serve() {
         NP_ASSIGN_OR_RETURN(const EngineStatus status, engine_->Status());
         return ExamineMachine(features_, &status);
       });
+  if (clat_ != nullptr) handler_->set_clat(&clat_->clat());
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(base_.get(), *std::exchange(listener_, absl::nullopt),
                     *handler_, ServerLimits{}, observer_);
@@ -304,6 +314,8 @@ ExitCode RunDetach(const DaemonOptions& options) {
   const std::string& pin_dir = options.engine.pin_dir;
   absl::StatusOr<absl::optional<PinLock>> lock = PinLock::Acquire(pin_dir);
   if (!lock.ok()) return Fail(LockFailure(lock.status()), nullptr);
+  const absl::Status clat = DetachClat(options);
+  if (!clat.ok()) return Fail({kExitFailure, clat}, nullptr);
   const absl::Status detached = Engine::Detach(pin_dir);
   if (!detached.ok()) return Fail({kExitFailure, detached}, nullptr);
   Log("detached", {{"pin_dir", pin_dir}, {"enforcement", "off"}});

@@ -90,6 +90,10 @@ TEST(Configuration, IsValidAndItsCommentsAreTheDefaults) {
   EXPECT_EQ(all->max_uids, defaults.engine.max_uids);
   EXPECT_EQ(all->max_rows, defaults.engine.max_rows);
   EXPECT_EQ(all->max_drops, defaults.engine.max_drops);
+  EXPECT_EQ(shipped->clat_interfaces, absl::nullopt);
+  EXPECT_TRUE(all->clat_interfaces.has_value());
+  EXPECT_TRUE(all->clat_prefix.has_value());
+  EXPECT_TRUE(all->clat_dns_servers.has_value());
 }
 
 }  // namespace

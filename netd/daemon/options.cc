@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/base/version.h"
 #include "libpolicy/model/faults.h"
@@ -53,6 +54,17 @@ constexpr StringSetting kStrings[] = {
      &DaemonSettings::read_group},
     {"change_group", "group, name or number, that may also change the policy",
      &DaemonSettings::change_group},
+    {"clat_interfaces",
+     "uplinks to get IPv4 over IPv6 on (464XLAT) where they have no other: "
+     "shell patterns, separated by commas; '': only those that ndc starts "
+     "(default: none at all)",
+     &DaemonSettings::clat_interfaces},
+    {"clat_prefix", "of the NAT64 of these uplinks (default: found out)",
+     &DaemonSettings::clat_prefix},
+    {"clat_dns_servers",
+     "that are asked for the prefix where no router tells it, separated by "
+     "commas (default: those of /etc/resolv.conf)",
+     &DaemonSettings::clat_dns_servers},
 };
 
 constexpr NumberSetting kNumbers[] = {
@@ -162,6 +174,22 @@ absl::Status Apply(const DaemonSettings& settings, DaemonOptions& options) {
   if (settings.change_group.has_value()) {
     NP_ASSIGN_OR_RETURN(options.change_group,
                         ParseGroup("change_group", *settings.change_group));
+  }
+  if (settings.clat_interfaces.has_value()) {
+    options.clat_interfaces = std::vector<std::string>(
+        absl::StrSplit(*settings.clat_interfaces, ',', absl::SkipWhitespace()));
+  }
+  if (settings.clat_prefix.has_value()) {
+    const auto prefix = clat::Pref64::Parse(*settings.clat_prefix);
+    if (!prefix.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("set clat_prefix: ", prefix.status().message()));
+    }
+    options.clat_prefix = *prefix;
+  }
+  if (settings.clat_dns_servers.has_value()) {
+    options.clat_dns_servers =
+        absl::StrSplit(*settings.clat_dns_servers, ',', absl::SkipWhitespace());
   }
   for (const auto& [key, value] : {std::pair<const char*, const std::string&>{
                                        "pin_dir", options.engine.pin_dir},

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
+#include "clat/prefix.h"
 #include "libpolicy/engine/engine_options.h"
 #include "netd/service/client.h"
 
@@ -38,6 +39,12 @@ struct DaemonOptions {
   std::string state = kDefaultStatePath;
   absl::optional<gid_t> read_group;
   absl::optional<gid_t> change_group;
+
+  // Not given: netd does not translate. Given: it does where it is asked to,
+  // and of itself on the interfaces that match one of these patterns.
+  absl::optional<std::vector<std::string>> clat_interfaces;
+  absl::optional<clat::Pref64> clat_prefix;
+  std::vector<std::string> clat_dns_servers;
 };
 
 // The settings by their names: those of the flags, with '_' for '-'. Each sets
@@ -48,8 +55,11 @@ struct DaemonSettings {
   absl::optional<std::string> socket;
   absl::optional<std::string> socket_mode;  // octal
   absl::optional<std::string> state;
-  absl::optional<std::string> read_group;    // name or number
-  absl::optional<std::string> change_group;  // name or number
+  absl::optional<std::string> read_group;       // name or number
+  absl::optional<std::string> change_group;     // name or number
+  absl::optional<std::string> clat_interfaces;  // separated by commas
+  absl::optional<std::string> clat_prefix;
+  absl::optional<std::string> clat_dns_servers;  // separated by commas
   absl::optional<uint32_t> max_uids;
   absl::optional<uint32_t> max_rows;
   absl::optional<uint32_t> max_drops;

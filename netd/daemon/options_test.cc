@@ -82,6 +82,27 @@ TEST(Options, EverythingCanBeAFlag) {
   EXPECT_EQ(options->change_group, 0u);
 }
 
+TEST(Options, TranslationIsOffUnlessUplinksAreNamed) {
+  absl::StatusOr<DaemonOptions> options = Parse({});
+  ASSERT_THAT(options, IsOk());
+  EXPECT_FALSE(options->clat_interfaces.has_value());
+  options = Parse({"--clat-interfaces", ""});
+  ASSERT_THAT(options, IsOk());
+  ASSERT_TRUE(options->clat_interfaces.has_value());
+  EXPECT_TRUE(options->clat_interfaces->empty());
+  options = Parse({"--clat-interfaces=wwan*,eth0", "--clat-prefix=64:ff9b::/96",
+                   "--clat-dns-servers=fd00::53,fd00::54"});
+  ASSERT_THAT(options, IsOk());
+  EXPECT_EQ(*options->clat_interfaces,
+            (std::vector<std::string>{"wwan*", "eth0"}));
+  EXPECT_EQ(options->clat_prefix->ToString(), "64:ff9b::/96");
+  EXPECT_EQ(options->clat_dns_servers,
+            (std::vector<std::string>{"fd00::53", "fd00::54"}));
+  EXPECT_THAT(Parse({"--clat-prefix=64:ff9b::/97"}).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("set clat_prefix: ")));
+}
+
 TEST(Options, EverythingCanBeInTheFileAndFlagsWin) {
   const ScratchDir dir = ScratchDir::Create().value();
   std::ofstream(dir.File("netd.json")) << R"({

@@ -8,16 +8,18 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <iterator>
 #include <memory>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "libpolicy/kernel/errno_status.h"
 
 namespace netpolicy {
 namespace {
 
-constexpr int kKept[] = {CAP_BPF};
+constexpr int kTables[] = {CAP_BPF};
+constexpr int kNetwork[] = {CAP_BPF, CAP_NET_ADMIN};
 
 absl::Status Error(absl::string_view cause) {
   return absl::InternalError(absl::StrCat("drop privileges: ", cause));
@@ -25,22 +27,25 @@ absl::Status Error(absl::string_view cause) {
 
 }  // namespace
 
-absl::Status DropPrivileges() {
+absl::Status DropPrivileges(KeepPrivileges keep) {
+  const absl::Span<const int> kept = keep == KeepPrivileges::kNetwork
+                                         ? absl::Span<const int>(kNetwork)
+                                         : absl::Span<const int>(kTables);
   if (capng_get_caps_process() != 0) return Error("no capabilities to be read");
-  bool have[std::size(kKept)];
-  for (size_t i = 0; i < std::size(kKept); ++i) {
+  std::vector<bool> have(kept.size());
+  for (size_t i = 0; i < kept.size(); ++i) {
     have[i] = capng_have_capability(CAPNG_PERMITTED,
-                                    static_cast<unsigned>(kKept[i])) != 0;
+                                    static_cast<unsigned>(kept[i])) != 0;
   }
   // The bounding set can only be changed with this one.
   const bool bounding =
       capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) != 0;
   capng_clear(CAPNG_SELECT_ALL);
-  for (size_t i = 0; i < std::size(kKept); ++i) {
+  for (size_t i = 0; i < kept.size(); ++i) {
     if (!have[i]) continue;
     capng_update(CAPNG_ADD,
                  static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED),
-                 static_cast<unsigned>(kKept[i]));
+                 static_cast<unsigned>(kept[i]));
   }
   if (bounding && capng_apply(CAPNG_SELECT_BOUNDS) != 0) {
     return Error("the bounding set stays");

@@ -5,6 +5,7 @@
 #ifndef NETPOLICY_NETD_DAEMON_PRIVILEGES_H_
 #define NETPOLICY_NETD_DAEMON_PRIVILEGES_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -16,7 +17,10 @@ namespace netpolicy {
 // ever (bounding set and ambient set included where the process may); sets
 // no_new_privs. To be called while there is one thread.
 //
-// Kept: CAP_BPF. Before Linux 5.19, where kernel.unprivileged_bpf_disabled is
+// Kept: CAP_BPF; with kNetwork also CAP_NET_ADMIN, to attach programs to
+// interfaces and to set addresses and routes as the network changes.
+//
+// CAP_BPF: Before Linux 5.19, where kernel.unprivileged_bpf_disabled is
 // set, the kernel refuses bpf(2) altogether without it, also on descriptors
 // that are open; later ones let whoever holds a descriptor use it. Measured:
 // on 5.10 every call fails without CAP_BPF and every call works with it alone;
@@ -26,7 +30,8 @@ namespace netpolicy {
 // CAP_PERFMON or CAP_SYS_ADMIN (loading), CAP_CHOWN (a group for the pins).
 //
 // Errors: kInternal.
-absl::Status DropPrivileges();
+enum class KeepPrivileges : uint8_t { kTables, kNetwork };
+absl::Status DropPrivileges(KeepPrivileges keep);
 
 // The effective capabilities, "cap_bpf,cap_net_admin"; "none"; for the log.
 std::string EffectiveCapabilities();

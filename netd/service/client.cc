@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/kernel/errno_status.h"
+#include "netd/service/clat_wire.h"
 #include "netd/service/frame.h"
 #include "netd/service/service.pb.h"
 #include "netd/service/unix_address.h"
@@ -308,6 +309,40 @@ absl::StatusOr<DoctorReport> Client::Doctor() {
   NP_ASSIGN_OR_RETURN(const service::Response response,
                       Call(request, "doctor", Repeat::kSafe));
   return Decode(response.doctor(), "doctor on " + path_);
+}
+
+absl::Status Client::Start(const std::string& interface,
+                           const clat::UplinkSettings& settings) {
+  service::Request request;
+  *request.mutable_clat() = ClatStartToWire(interface, settings);
+  // Twice is as good as once.
+  return Call(request, "clat", Repeat::kSafe).status();
+}
+
+absl::Status Client::Stop(const std::string& interface) {
+  service::Request request;
+  *request.mutable_clat() =
+      ClatToWire(service::ClatRequest::OPERATION_STOP, interface);
+  return Call(request, "clat", Repeat::kUnsafe).status();
+}
+
+absl::StatusOr<std::vector<clat::UplinkStatus>> Client::Uplinks() {
+  service::Request request;
+  *request.mutable_clat() =
+      ClatToWire(service::ClatRequest::OPERATION_UPLINKS, "");
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "clat", Repeat::kSafe));
+  return UplinksFromWire(response.clat());
+}
+
+absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Client::Discover(
+    const std::string& interface) {
+  service::Request request;
+  *request.mutable_clat() =
+      ClatToWire(service::ClatRequest::OPERATION_DISCOVER, interface);
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "clat", Repeat::kSafe));
+  return PrefixesFromWire(response.clat());
 }
 
 }  // namespace netpolicy

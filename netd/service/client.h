@@ -15,11 +15,13 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "clat/clat_interface.h"
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
@@ -53,7 +55,7 @@ inline constexpr char kDefaultSocketPath[] = "/run/netd/netd.sock";
 // with kUnavailable ("... whether it took effect is not known"): get the policy
 // to see, or commit with expected_generation, which can be repeated safely.
 // After kDeadlineExceeded of a commit it is not known either.
-class Client final : public PolicyInterface {
+class Client final : public PolicyInterface, public clat::ClatInterface {
  public:
   // Connects within `deadline`, which then also holds for each call.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
@@ -68,6 +70,15 @@ class Client final : public PolicyInterface {
 
   // What netd finds of the machine it runs on.
   absl::StatusOr<DoctorReport> Doctor();
+
+  // Translation between IPv4 and IPv6, as netd looks after it. Errors:
+  // kFailedPrecondition when it doesn't.
+  absl::Status Start(const std::string& interface,
+                     const clat::UplinkSettings& settings) override;
+  absl::Status Stop(const std::string& interface) override;
+  absl::StatusOr<std::vector<clat::UplinkStatus>> Uplinks() override;
+  absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Discover(
+      const std::string& interface) override;
 
  private:
   // Whether a call may be sent again after its answer was lost.

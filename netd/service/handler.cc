@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libpolicy/base/status_macros.h"
+#include "netd/service/clat_wire.h"
 #include "netd/service/service.pb.h"
 #include "netd/service/wire.h"
 
@@ -26,6 +27,8 @@ absl::string_view CallName(const service::Request& request) {
       return "status";
     case service::Request::kDoctor:
       return "doctor";
+    case service::Request::kClat:
+      return "clat";
     case service::Request::CALL_NOT_SET:
       break;
   }
@@ -37,11 +40,22 @@ bool IsDryRun(const service::Request& request) {
          request.commit().mode() == service::CommitRequest::MODE_DRY_RUN;
 }
 
+// What only looks is for those who may read.
+Right RightNeeded(const service::Request& request) {
+  if (request.has_clat()) {
+    const auto operation = request.clat().operation();
+    return operation == service::ClatRequest::OPERATION_START ||
+                   operation == service::ClatRequest::OPERATION_STOP
+               ? Right::kChange
+               : Right::kRead;
+  }
+  return request.has_commit() && !IsDryRun(request) ? Right::kChange
+                                                    : Right::kRead;
+}
+
 absl::Status CheckRight(const Peer& peer, const AccessRules& rules,
                         const service::Request& request) {
-  const Right needed = request.has_commit() && !IsDryRun(request)
-                           ? Right::kChange
-                           : Right::kRead;
+  const Right needed = RightNeeded(request);
   const Right right = RightOf(peer, rules);
   if (right >= needed) return absl::OkStatus();
   return absl::PermissionDeniedError(absl::StrCat(
@@ -63,10 +77,11 @@ absl::StatusOr<service::Request> Decode(absl::string_view bytes) {
 class Call {
  public:
   Call(PolicyInterface& policy, const RequestHandler::Doctor& doctor,
-       const service::Request& request, service::Response& response,
-       CallRecord& record)
+       clat::ClatInterface* clat, const service::Request& request,
+       service::Response& response, CallRecord& record)
       : policy_(policy),
         doctor_(doctor),
+        clat_(clat),
         request_(request),
         response_(response),
         record_(record) {}
@@ -85,6 +100,8 @@ class Call {
         return Status();
       case service::Request::kDoctor:
         return Doctor();
+      case service::Request::kClat:
+        return Clat();
       case service::Request::CALL_NOT_SET:
         break;
     }
@@ -135,8 +152,20 @@ class Call {
     return absl::OkStatus();
   }
 
+  absl::Status Clat() {
+    if (clat_ == nullptr) {
+      return absl::FailedPreconditionError(
+          "call clat: this netd does not translate (clat_interfaces is not "
+          "set)");
+    }
+    NP_ASSIGN_OR_RETURN(*response_.mutable_clat(),
+                        RunClat(request_.clat(), *clat_));
+    return absl::OkStatus();
+  }
+
   PolicyInterface& policy_;
   const RequestHandler::Doctor& doctor_;
+  clat::ClatInterface* const clat_;
   const service::Request& request_;
   service::Response& response_;
   CallRecord& record_;
@@ -170,7 +199,8 @@ HandledRequest RequestHandler::Handle(const Peer& peer,
              !right.ok()) {
     record.status = std::move(right);
   } else {
-    record.status = Call(policy_, doctor_, *request, response, record).Run();
+    record.status =
+        Call(policy_, doctor_, clat_, *request, response, record).Run();
   }
   if (!record.status.ok()) {
     handled.response = EncodeErrorResponse(record.status);

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "clat/clat_interface.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
 #include "netd/service/peer.h"
@@ -48,6 +49,10 @@ class RequestHandler {
   RequestHandler(PolicyInterface& policy, AccessRules rules, Doctor doctor)
       : policy_(policy), rules_(rules), doctor_(std::move(doctor)) {}
 
+  // Who translates between IPv4 and IPv6; must outlive the handler. Without it
+  // the call answers kFailedPrecondition.
+  void set_clat(clat::ClatInterface* clat) { clat_ = clat; }
+
   // Answers one request of `peer`. The response carries what the policy's
   // method returned, or
   //   kInvalidArgument: not a request, or a field or value that is not known
@@ -62,6 +67,7 @@ class RequestHandler {
   PolicyInterface& policy_;
   const AccessRules rules_;
   const Doctor doctor_;
+  clat::ClatInterface* clat_ = nullptr;
 };
 
 // An encoded response that only says `status`, which is an error.

@@ -17,6 +17,7 @@ namespace netpolicy {
 namespace {
 
 using ::netpolicy::testing::FakePolicy;
+using ::netpolicy::testing::IsOk;
 using ::netpolicy::testing::StatusIs;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -50,6 +51,10 @@ service::Request Call(service::Request::CallCase call) {
       break;
     case service::Request::kDoctor:
       request.mutable_doctor();
+      break;
+    case service::Request::kClat:
+      request.mutable_clat()->set_operation(
+          service::ClatRequest::OPERATION_UPLINKS);
       break;
     case service::Request::CALL_NOT_SET:
       break;
@@ -122,6 +127,44 @@ TEST_F(HandlerTest, EachCallNeedsItsRight) {
                                 ": uid 1000 may not change, only read")));
       EXPECT_EQ(policy_.calls, calls) << row.name;
     }
+  }
+}
+
+class NoUplinks final : public clat::ClatInterface {
+ public:
+  absl::Status Start(const std::string&, const clat::UplinkSettings&) override {
+    return absl::OkStatus();
+  }
+  absl::Status Stop(const std::string&) override { return absl::OkStatus(); }
+  absl::StatusOr<std::vector<clat::UplinkStatus>> Uplinks() override {
+    return std::vector<clat::UplinkStatus>();
+  }
+  absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Discover(
+      const std::string&) override {
+    return std::vector<clat::DiscoveredPrefix>();
+  }
+};
+
+TEST_F(HandlerTest, WhoMayReadMayLookAtTranslation) {
+  NoUplinks clat;
+  const service::Request look = Call(service::Request::kClat);
+  EXPECT_THAT(Handle(kRoot, look),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("clat_interfaces")))
+      << "where nobody translates";
+  handler_.set_clat(&clat);
+  for (const auto& [operation, readers] :
+       {std::pair(service::ClatRequest::OPERATION_UPLINKS, true),
+        std::pair(service::ClatRequest::OPERATION_DISCOVER, true),
+        std::pair(service::ClatRequest::OPERATION_START, false),
+        std::pair(service::ClatRequest::OPERATION_STOP, false)}) {
+    service::Request request;
+    request.mutable_clat()->set_operation(operation);
+    request.mutable_clat()->set_interface("wwan0");
+    EXPECT_THAT(Handle(kChanger, request), IsOk());
+    EXPECT_EQ(Handle(kReader, request).ok(), readers) << operation;
+    EXPECT_THAT(Handle(kStranger, request),
+                StatusIs(absl::StatusCode::kPermissionDenied));
   }
 }
 

@@ -213,6 +213,8 @@ absl::Status CheckKnown(const service::Request& request) {
       return CheckNoUnknownFields("commit", request.commit());
     case service::Request::kExplain:
       return CheckNoUnknownFields("explain", request.explain());
+    case service::Request::kClat:
+      return CheckNoUnknownFields("clat", request.clat());
     case service::Request::CALL_NOT_SET:
       break;
   }
