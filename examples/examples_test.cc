@@ -49,7 +49,7 @@ std::vector<std::string> Refused(const Policy& policy, Uid uid,
   const uint64_t rules = it == image.uids.end() ? 0 : it->second.rules;
   std::vector<std::string> names;
   for (const int reason :
-       ReasonSet(np_decide(&image.config, rules, facts)).numbers()) {
+       ReasonSet(np_decide(&image.config, rules, facts, 0)).numbers()) {
     names.push_back(policy.ReasonName(reason));
   }
   return names;

@@ -17,7 +17,7 @@
 // The major number changes when a program of one version must not run over the
 // tables of the other; the minor number when something was added that the older
 // side may ignore.
-#define NP_ABI_MAJOR 1
+#define NP_ABI_MAJOR 2
 #define NP_ABI_MINOR 0
 
 #define NP_SLOTS 2
@@ -33,6 +33,10 @@ struct np_control {
                             // np_uid_index are out of use
   __u64 ready;  // 1 when set-up was complete; 0: creator died half-way, nothing
                 // is enforced
+  __u32 netns;  // network namespace that names of interfaces are meant in: its
+                // inode number. That of whoever set up or adopted the tables.
+  __u32 pad;    // 0
+
   // Programs read none of what follows.
   __u64 sequence;  // steps on before anybody changes any policy table; odd
                    // while the entry of the slot in force that the next three
@@ -43,7 +47,8 @@ struct np_control {
   __u32 change_stated;    // struct np_uid_policy.stated to be
 };
 
-NP_ASSERT_SIZE(struct np_control, 4 + 2 + 2 + 8 + 8 + 8 + 8 + 8 + 8 + 4 + 4);
+NP_ASSERT_SIZE(struct np_control,
+               4 + 2 + 2 + 8 + 8 + 8 + 4 + 4 + 8 + 8 + 8 + 4 + 4);
 
 static inline __u64 np_active(__u64 generation, __u32 slot) {
   return generation << 1 | slot;

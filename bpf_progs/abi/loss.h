@@ -20,7 +20,8 @@
 #define NP_LOSS_DROPS_FULL 4 /* refusals that np_drops had no room for */
 #define NP_LOSS_UNPARSABLE \
   5 /* headers not understood: extra packets unknown, counted as 0 */
-#define NP_LOSS_TABLES 6 /* an own table could not be read: refused */
-#define NP_LOSSES 7
+#define NP_LOSS_TABLES 6  /* an own table could not be read: refused */
+#define NP_LOSS_REFUSED 7 /* refusals whose peer np_refused had no room for */
+#define NP_LOSSES 8
 
 #endif  // NETPOLICY_BPF_PROGS_ABI_LOSS_H_

@@ -5,7 +5,7 @@
 #include "bpf_progs/abi/policy.h"
 
 // The decision. Compiled into the programs and into libpolicy (explain, tests):
-// a pure function of one policy and the facts of one packet or socket call.
+// a pure function of one policy and the facts of one packet or system call.
 //
 // There is no precedence among rules: every rule that is on and applies
 // contributes its reason, and anything with a reason is refused.
@@ -14,27 +14,87 @@
 #define NP_FACT_METERED (1U << 1)  /* the interface is metered */
 #define NP_FACT_SOCKET_CREATE \
   (1U << 2) /* a socket is being created; there is no packet */
+#define NP_FACT_NO_OWNER (1U << 3) /* no application's socket is behind it */
+#define NP_FACT_CLOSING (1U << 4)  /* ESP, TCP RST, or incoming TCP FIN */
+#define NP_FACT_ICMP6_CONTROL \
+  (1U << 5) /* ICMPv6 Packet Too Big or neighbour discovery */
+#define NP_FACT_RESOLVER (1U << 6) /* of the resolver's sockets */
+#define NP_FACT_EXEMPT (1U << 7)   /* of an exempt UID */
+#define NP_FACT_CONNECT \
+  (1U << 8) /* a peer is being named to a socket; there is no interface yet */
 
 // The loopback device has this index in every network namespace (net/core/dev.c
 // insists on it).
 #define NP_LOOPBACK_IFINDEX 1
 
-// Reasons to refuse what `facts` describes to the UID whose rule word is
-// `rules` (0: unlisted).
-static inline __attribute__((always_inline)) __u64 np_decide(
-    const struct np_policy_config* config, __u64 rules, __u32 facts) {
+// Reasons that need more than the UID's bit: they count where the packet
+// violates the rule, too (`violated` of np_decide()).
+#define NP_REASONS_CONDITIONAL                \
+  (NP_REASON_BIT(NP_REASON_LOCKDOWN_VPN) |    \
+   NP_REASON_BIT(NP_REASON_INTERFACE_RULE) |  \
+   NP_REASON_BIT(NP_REASON_INGRESS_DISCARD) | \
+   NP_REASON_BIT(NP_REASON_LOCAL_NETWORK) |   \
+   NP_REASON_BIT(NP_REASON_NETWORK_RULE))
+
+// The only rules that packets without an owner meet.
+#define NP_REASONS_WITHOUT_OWNER \
+  (NP_REASON_BIT(NP_REASON_NO_OWNER) | NP_REASON_BIT(NP_REASON_INGRESS_DISCARD))
+
+// The UID under which the policy has what depends on the application alone.
+static inline __attribute__((always_inline)) __u32 np_app_id(
+    const struct np_policy_config* config, __u32 uid) {
+  return config->uids_per_user ? uid % config->uids_per_user : uid;
+}
+
+// What the UID and tag of a packet's owner say about it.
+static inline __attribute__((always_inline)) __u32 np_owner_facts(
+    const struct np_policy_config* config, __u32 uid, __u32 tag) {
+  __u32 facts = 0;
+
+  if (np_app_id(config, uid) < config->exempt_below) facts |= NP_FACT_EXEMPT;
+  if (config->resolver_tag && tag == config->resolver_tag &&
+      uid == config->resolver_uid)
+    facts |= NP_FACT_RESOLVER;
+  return facts;
+}
+
+// The rules that are on for what `facts` describes, whatever the UID.
+static inline __attribute__((always_inline)) __u64 np_applicable(
+    const struct np_policy_config* config, __u32 facts) {
   __u64 applies = config->enabled;
 
   // 1. A rule is checked either when the socket is created or at each packet.
-  applies &=
-      facts & NP_FACT_SOCKET_CREATE ? config->at_socket : ~config->at_socket;
-  // 2. Some rules leave loopback alone.
-  if (facts & NP_FACT_LOOPBACK) applies &= ~config->not_on_loopback;
-  // 3. Some rules count on metered interfaces only.
+  if (facts & NP_FACT_SOCKET_CREATE) return applies & config->at_socket;
+  applies &= ~config->at_socket;
+  // 2. Exempt UIDs meet no rule for packets.
+  if (facts & NP_FACT_EXEMPT) return 0;
+  // 3. Packets without an owner meet their own rules only.
+  if (facts & NP_FACT_NO_OWNER)
+    applies &= NP_REASONS_WITHOUT_OWNER;
+  else
+    applies &= ~NP_REASON_BIT(NP_REASON_NO_OWNER);
+  // 4. Some rules leave loopback alone. A peer that is being named may turn out
+  //    to be this machine itself.
+  if (facts & (NP_FACT_LOOPBACK | NP_FACT_CONNECT))
+    applies &= ~config->not_on_loopback;
+  // 5. Some rules count on metered interfaces only.
   if (!(facts & NP_FACT_METERED)) applies &= ~config->metered_only;
+  // 6. Some rules let some kinds of packets pass.
+  if (facts & NP_FACT_ICMP6_CONTROL) applies &= ~config->icmp6_passes;
+  if (facts & NP_FACT_CLOSING) applies &= ~config->closing_passes;
+  if (facts & NP_FACT_RESOLVER) applies &= ~config->resolver_passes;
+  return applies;
+}
 
+// Reasons to refuse what `facts` describes to the UID whose rule word is
+// `rules` (0: unlisted). `violated`: the conditional reasons whose condition
+// the packet meets (see lib/network_rule.h).
+static inline __attribute__((always_inline)) __u64 np_decide(
+    const struct np_policy_config* config, __u64 rules, __u32 facts,
+    __u64 violated) {
   // A denylist blocks where the UID's bit is set, an allowlist where it is not.
-  return applies & (rules ^ config->allowlists);
+  return np_applicable(config, facts) & (rules ^ config->allowlists) &
+         (violated | ~NP_REASONS_CONDITIONAL);
 }
 
 #endif  // NETPOLICY_BPF_PROGS_LIB_DECISION_H_

@@ -20,4 +20,15 @@ static __always_inline __u32 np_socket_owner(struct __sk_buff* skb) {
   return skb->sk ? BPF_CORE_READ(kernel_skb, sk, sk_uid.val) : NP_UID_NONE;
 }
 
+// The same of the socket that a system call is about.
+static __always_inline __u32 np_call_owner(struct bpf_sock_addr* ctx) {
+  void* const address = ctx->sk;
+  struct sock___np* sk = 0;
+
+  if (!address) return NP_UID_NONE;
+  // As in np_kernel_skb().
+  bpf_probe_read_kernel(&sk, sizeof(sk), &address);
+  return BPF_CORE_READ(sk, sk_uid.val);
+}
+
 #endif  // NETPOLICY_BPF_PROGS_LIB_IDENTITY_H_

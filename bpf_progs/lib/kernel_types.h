@@ -23,8 +23,23 @@ struct sock___np {
 
 struct inet6_dev___np;
 
+struct ns_common___np {
+  unsigned int inum;
+};
+
+struct net___np {
+  struct ns_common___np ns;
+};
+
+// possible_net_t, which has no name that CO-RE could find.
+struct nd_net___np {
+  struct net___np* net;
+};
+
 struct net_device___np {
+  char name[16];
   unsigned int mtu;
+  struct nd_net___np nd_net;
   struct inet6_dev___np* ip6_ptr;
 };
 
@@ -48,6 +63,7 @@ struct rtable___np {
 };
 
 struct sk_buff___np {
+  struct net_device___np* dev;
   unsigned long _skb_refdst;
   struct sock___np* sk;
   char cb[48];

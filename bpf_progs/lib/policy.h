@@ -22,28 +22,41 @@ static __always_inline __u64 np_read_active(void) {
   return control ? *(const volatile __u64*)&control->active : 0;
 }
 
-// Reasons to refuse what `facts` describes to `uid` under the policy `active`.
-static __always_inline __u64 np_judge(__u64 active, __u32 uid, __u32 facts) {
-  __u32 slot = np_active_slot(active);
-  struct np_uid_key key = {.uid = uid};
+static __always_inline const struct np_policy_config* np_config_of(__u32 slot) {
   const struct np_policy_config* config =
       bpf_map_lookup_elem(&np_config, &slot);
+
+  if (!config) np_count_loss(NP_LOSS_TABLES);
+  return config;
+}
+
+// What one slot says of a UID.
+struct np_subject {
+  __u64 rules;
+  __u64 interfaces;
+  __u32 network_set;
+};
+
+static __always_inline struct np_subject np_subject_of(
+    const struct np_policy_config* config, __u32 slot, __u32 uid) {
+  struct np_subject subject = {.interfaces = config->default_interfaces,
+                               .network_set = config->default_network_set};
+  struct np_uid_key key = {.uid = uid};
   const struct np_uid_position* position =
       bpf_map_lookup_elem(&np_uid_index, &key);
-  __u64 rules = 0;
 
-  if (!config) {
-    np_count_loss(NP_LOSS_TABLES);
-    return ~0ULL;
-  }
   if (position) {
     __u32 index = slot * np_slot_size + position->position;
     const struct np_uid_policy* policy =
         bpf_map_lookup_elem(&np_uid_policy, &index);
 
-    if (policy) rules = *(const volatile __u64*)&policy->rules;
+    if (policy) {
+      subject.rules = *(const volatile __u64*)&policy->rules;
+      if (policy->interfaces) subject.interfaces = policy->interfaces;
+      if (policy->network_set) subject.network_set = policy->network_set;
+    }
   }
-  return np_decide(config, rules, facts);
+  return subject;
 }
 
 #endif  // NETPOLICY_BPF_PROGS_LIB_POLICY_H_

@@ -176,8 +176,8 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
     if (query.direction.has_value() && *query.direction != direction) continue;
     ExplainedVerdict verdict;
     verdict.direction = direction;
-    const ReasonSet reasons(
-        np_decide(&copy.config, entry.rules, FactsOf(packet_facts, direction)));
+    const ReasonSet reasons(np_decide(&copy.config, entry.rules,
+                                      FactsOf(packet_facts, direction), 0));
     for (int reason : reasons.numbers()) {
       verdict.reasons.push_back(
           {.number = reason,

@@ -36,9 +36,20 @@ struct EngineOptions {
   absl::optional<gid_t> pin_group;
 
   // Sizes, which count when the tables are made. Adopted tables keep theirs.
-  uint32_t max_uids = 16384;  // that a policy may mention; 1 to 2^24
-  uint32_t max_rows = 16384;  // of traffic counters; 2 to 2^24
-  uint32_t max_drops = 4096;  // rows of drop counters; 1 to 2^24
+  uint32_t max_uids = 16384;      // that a policy may mention; 1 to 2^24
+  uint32_t max_rows = 16384;      // of traffic counters; 2 to 2^24
+  uint32_t max_drops = 4096;      // rows of drop counters; 1 to 2^24
+  uint32_t max_interfaces = 128;  // names and prefixes of names that a policy
+                                  // may mention; 1 to 2^24
+  uint32_t max_prefixes = 16384;  // addresses of a policy's network rules, once
+                                  // for each UID with rules of its own; 1 to
+                                  // 2^22
+  uint32_t max_network_rules = 16384;  // that they lead to; 1 to 2^22
+  uint32_t max_discards = 128;  // addresses with ingress discard; 1 to 2^24
+  uint32_t max_source_bytes = 1 << 20;  // of what the policy says of all this;
+                                        // 4096 to 2^26
+  uint32_t max_refused = 1024;  // peers of which something was refused that are
+                                // remembered; 1 to 2^24
 
   // What is in force when the tables are made, from the first packet on that
   // the programs see. Adopted tables keep the policy they have.

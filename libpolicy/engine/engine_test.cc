@@ -298,17 +298,17 @@ TEST_F(EngineTest, StatusTellsWhatIsInTheKernel) {
   ASSERT_THAT(engine->Commit({Deny(1), Deny(2)}, {}), IsOk());
   auto status = engine->Status();
   ASSERT_THAT(status, IsOk());
-  EXPECT_EQ(status->abi_major, 1u);
+  EXPECT_EQ(status->abi_major, 2u);
   EXPECT_EQ(status->cgroup, cgroup_->path());
   EXPECT_EQ(status->cgroup_id, cgroup_->id());
   EXPECT_EQ(status->pin_dir, Options().pin_dir);
-  ASSERT_THAT(status->programs, SizeIs(3));
+  ASSERT_THAT(status->programs, SizeIs(9));
   for (const ProgramStatus& program : status->programs) {
     EXPECT_NE(program.id, 0u) << program.name;
     EXPECT_NE(program.link_id, 0u) << program.name;
     EXPECT_GT(program.xlated_bytes, 0u) << program.name;
   }
-  EXPECT_THAT(status->maps, SizeIs(12));
+  EXPECT_THAT(status->maps, SizeIs(20));
   for (const MapStatus& map : status->maps) {
     EXPECT_NE(map.id, 0u) << map.name;
     if (map.name == "np_uid_index") {
@@ -316,7 +316,7 @@ TEST_F(EngineTest, StatusTellsWhatIsInTheKernel) {
       EXPECT_EQ(map.used_entries, 2u);
     }
   }
-  EXPECT_THAT(status->losses, SizeIs(7));
+  EXPECT_THAT(status->losses, SizeIs(8));
 }
 
 TEST_F(EngineTest, StatsOfNoTrafficAreEmpty) {
@@ -327,7 +327,7 @@ TEST_F(EngineTest, StatsOfNoTrafficAreEmpty) {
   EXPECT_THAT(stats->rows, IsEmpty());
   EXPECT_THAT(stats->drops, IsEmpty());
   EXPECT_EQ(stats->overflow_rx.packets, 0u);
-  ASSERT_THAT(stats->losses, SizeIs(7));
+  ASSERT_THAT(stats->losses, SizeIs(8));
   EXPECT_EQ(stats->losses[0].name, "slow_path");
 }
 

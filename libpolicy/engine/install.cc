@@ -2,7 +2,10 @@
 
 #include "libpolicy/engine/install.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <set>
 #include <utility>
@@ -15,6 +18,7 @@
 #include "libpolicy/engine/policy_object.h"
 #include "libpolicy/engine/table_writer.h"
 #include "libpolicy/kernel/capability.h"
+#include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/link.h"
 #include "libpolicy/kernel/mapped_array.h"
 #include "libpolicy/kernel/pin.h"
@@ -70,6 +74,18 @@ absl::Status FillFreeRows(const Tables& tables) {
   return tables.free_rows.UpdateBatch(nullptr, rows.data(), rows.size(), done);
 }
 
+// Names of interfaces are meant in the network namespace of this thread.
+absl::Status StoreNetworkNamespace(const Tables& tables) {
+  const char* const path = "/proc/thread-self/ns/net";
+  struct stat status;
+  if (stat(path, &status) != 0) {
+    return StatusFromErrno(errno, absl::StrCat("look at ", path));
+  }
+  // The numbers of nsfs are 32 bits wide (struct ns_common).
+  tables.control_entry().netns = static_cast<uint32_t>(status.st_ino);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<InstalledProgram>> AttachFresh(
     const PolicyObject& object, const PinDirectory& pins,
     const Cgroup& cgroup) {
@@ -116,6 +132,7 @@ absl::Status LoadFresh(const EngineOptions& options, const PinDirectory& pins,
   }
   NP_ASSIGN_OR_RETURN(installation.programs,
                       AttachFresh(object, pins, installation.cgroup));
+  NP_RETURN_IF_ERROR(StoreNetworkNamespace(tables));
   StoreRelease(tables.control_entry().ready, 1);
   return absl::OkStatus();
 }
@@ -308,6 +325,7 @@ absl::Status Adopt(PinDirectory& pins, Installation& installation) {
   NP_RETURN_IF_ERROR(object.Load(tables.slot_size()));
 
   NP_RETURN_IF_ERROR(pins.Prepare());
+  NP_RETURN_IF_ERROR(StoreNetworkNamespace(tables));
   NP_RETURN_IF_ERROR(CompleteCommit(installation));
   return AdoptPrograms(object, pins, std::move(links), installation);
 }

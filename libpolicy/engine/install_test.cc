@@ -103,18 +103,23 @@ TEST_F(InstallTest, PinsAreExactlyThese) {
   EXPECT_EQ(engine->open_report().start, OpenReport::Start::kLoaded);
   EXPECT_THAT(ListPins(PinDir()),
               IsOkAndHolds(ElementsAre("links", "maps", "programs")));
-  EXPECT_THAT(
-      ListPins(PinDir() + "/maps"),
-      IsOkAndHolds(ElementsAre("np_chain", "np_config", "np_control",
-                               "np_counter_set", "np_counters", "np_drops",
-                               "np_fence", "np_free_rows", "np_loss", "np_rows",
-                               "np_socket", "np_uid_index", "np_uid_policy")));
+  EXPECT_THAT(ListPins(PinDir() + "/maps"),
+              IsOkAndHolds(ElementsAre(
+                  "np_bind_ports", "np_chain", "np_config", "np_control",
+                  "np_counter_set", "np_counters", "np_discard", "np_drops",
+                  "np_fence", "np_free_rows", "np_interface", "np_loss",
+                  "np_network_rule", "np_prefix", "np_refused", "np_rows",
+                  "np_socket", "np_source", "np_uid_index", "np_uid_policy")));
   EXPECT_THAT(
       ListPins(PinDir() + "/programs"),
-      IsOkAndHolds(ElementsAre("np_egress", "np_ingress", "np_sock_create")));
+      IsOkAndHolds(ElementsAre(
+          "np_bind4", "np_bind6", "np_connect4", "np_connect6", "np_egress",
+          "np_ingress", "np_sendmsg4", "np_sendmsg6", "np_sock_create")));
   EXPECT_THAT(
       ListPins(PinDir() + "/links"),
-      IsOkAndHolds(ElementsAre("np_egress", "np_ingress", "np_sock_create")));
+      IsOkAndHolds(ElementsAre(
+          "np_bind4", "np_bind6", "np_connect4", "np_connect6", "np_egress",
+          "np_ingress", "np_sendmsg4", "np_sendmsg6", "np_sock_create")));
 
   ASSERT_THAT(Engine::Detach(PinDir()), IsOk());
   EXPECT_THAT(ListPins(PinDir()), StatusIs(absl::StatusCode::kNotFound));
@@ -160,7 +165,7 @@ TEST_F(InstallTest, ReopeningKeepsTablesProgramsAndLinks) {
   auto again = Open(options);
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(again->open_report().start, OpenReport::Start::kAdopted);
-  EXPECT_EQ(again->open_report().programs_kept, 3);
+  EXPECT_EQ(again->open_report().programs_kept, 9);
   EXPECT_EQ(again->open_report().programs_replaced, 0);
   EXPECT_EQ(again->open_report().links_created, 0);
   EXPECT_FALSE(again->open_report().commit_completed);
@@ -205,7 +210,7 @@ TEST_F(InstallTest, AnotherVersionsProgramIsReplacedInItsLink) {
 
   auto again = Open();
   ASSERT_NE(again, nullptr);
-  EXPECT_EQ(again->open_report().programs_kept, 2);
+  EXPECT_EQ(again->open_report().programs_kept, 8);
   EXPECT_EQ(again->open_report().programs_replaced, 1);
   auto link_after = ReadCgroupLinkInfo(link->get());
   ASSERT_THAT(link_after, IsOk());
@@ -233,24 +238,27 @@ TEST_F(InstallTest, AdoptOnlyLeavesProgramsAndLinksAsTheyAre) {
   auto adopted = Open(options);
   ASSERT_NE(adopted, nullptr);
   EXPECT_EQ(LinkedProgram("np_egress"), ReadProgramInfo(other.get())->id);
-  EXPECT_THAT(ListPins(PinDir() + "/links"),
-              IsOkAndHolds(ElementsAre("np_egress", "np_sock_create")));
+  EXPECT_THAT(
+      ListPins(PinDir() + "/links"),
+      IsOkAndHolds(ElementsAre("np_bind4", "np_bind6", "np_connect4",
+                               "np_connect6", "np_egress", "np_sendmsg4",
+                               "np_sendmsg6", "np_sock_create")));
   ASSERT_THAT(adopted->Commit({Deny(1)}, {}), IsOk());
   auto status = adopted->Status();
   ASSERT_THAT(status, IsOk());
   EXPECT_EQ(status->cgroup, cgroup_->path());
   EXPECT_EQ(status->cgroup_id, cgroup_->id());
-  ASSERT_THAT(status->programs, ::testing::SizeIs(3));
-  EXPECT_EQ(status->programs[0].name, "np_ingress");
-  EXPECT_EQ(status->programs[0].link_id, 0u);
-  EXPECT_EQ(status->programs[1].id, ReadProgramInfo(other.get())->id);
+  ASSERT_THAT(status->programs, ::testing::SizeIs(9));
+  EXPECT_EQ(status->programs[2].name, "np_ingress");
+  EXPECT_EQ(status->programs[2].link_id, 0u);
+  EXPECT_EQ(status->programs[3].id, ReadProgramInfo(other.get())->id);
 
   // It sees what another engine puts in its place.
   auto replacing = Open();
   ASSERT_NE(replacing, nullptr);
   status = adopted->Status();
   ASSERT_THAT(status, IsOk());
-  EXPECT_EQ(status->programs[1].id, LinkedProgram("np_egress"));
+  EXPECT_EQ(status->programs[3].id, LinkedProgram("np_egress"));
 }
 
 TEST_F(InstallTest, AProgramOverOtherTablesIsReplaced) {
@@ -286,7 +294,7 @@ TEST_F(InstallTest, MissingPinsOfProgramsAndLinksAreMadeAgain) {
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(again->open_report().links_created, 1);
   EXPECT_EQ(again->open_report().programs_replaced, 1);
-  EXPECT_EQ(again->open_report().programs_kept, 1);
+  EXPECT_EQ(again->open_report().programs_kept, 7);
   for (const char* name : {"np_ingress", "np_egress", "np_sock_create"}) {
     EXPECT_EQ(LinkedProgram(name), PinnedProgram(name)) << name;
   }
@@ -310,7 +318,7 @@ TEST_F(InstallTest, LinksOfARemovedCgroupAreMadeAgain) {
   }
   auto again = Open();
   ASSERT_NE(again, nullptr);
-  EXPECT_EQ(again->open_report().links_created, 3);
+  EXPECT_EQ(again->open_report().links_created, 9);
 }
 
 TEST_F(InstallTest, PinsOfAnotherCgroupAreRefused) {
@@ -325,7 +333,7 @@ TEST_F(InstallTest, PinsOfAnotherCgroupAreRefused) {
       Engine::Open(options).status(),
       StatusIs(absl::StatusCode::kFailedPrecondition,
                absl::StrCat("adopt pins in ", PinDir(),
-                            ": np_ingress is attached to ", cgroup_->path(),
+                            ": np_connect4 is attached to ", cgroup_->path(),
                             ", not to ", other->path())));
   EXPECT_EQ(LinkedProgram("np_ingress"), before);
 }
@@ -401,10 +409,10 @@ TEST_F(InstallTest, TablesOfAnotherVersionAreRefused) {
   ASSERT_NE(engine, nullptr);
   engine.reset();
   for (const Row& row : {
-           Row{"newer", NP_ABI_MAGIC, 2, 0,
-               "table layout 2.0 is newer than 1.0"},
-           Row{"older", NP_ABI_MAGIC, 0, 9,
-               "table layout 0.9 is older than 1.0"},
+           Row{"newer", NP_ABI_MAGIC, 3, 0,
+               "table layout 3.0 is newer than 2.0"},
+           Row{"older", NP_ABI_MAGIC, 1, 9,
+               "table layout 1.9 is older than 2.0"},
            Row{"foreign", 0x12345678, 1, 0, "np_control is not ours"},
        }) {
     SetControl([&row](np_control& control) {
@@ -467,7 +475,7 @@ TEST_F(InstallTest, WhatIsHalfMadeIsRemovedAndMadeAnew) {
   auto again = Open();
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(again->open_report().start, OpenReport::Start::kLoaded);
-  EXPECT_EQ(again->open_report().leftovers_removed, 18);
+  EXPECT_EQ(again->open_report().leftovers_removed, 37);
   EXPECT_EQ(PolicyOf(*again).policy, Policy());
 }
 

@@ -103,14 +103,14 @@ class KillTest : public EngineFixture {
   void ExpectWhole(Engine& engine) {
     auto status = engine.Status();
     ASSERT_THAT(status, IsOk());
-    ASSERT_THAT(status->programs, SizeIs(3));
+    ASSERT_THAT(status->programs, SizeIs(9));
     for (const ProgramStatus& program : status->programs) {
       EXPECT_NE(program.link_id, 0u) << program.name;
     }
     const std::string pins = Options().pin_dir;
-    EXPECT_THAT(ListPins(pins + "/maps"), IsOkAndHolds(SizeIs(12)));
-    EXPECT_THAT(ListPins(pins + "/programs"), IsOkAndHolds(SizeIs(3)));
-    EXPECT_THAT(ListPins(pins + "/links"), IsOkAndHolds(SizeIs(3)));
+    EXPECT_THAT(ListPins(pins + "/maps"), IsOkAndHolds(SizeIs(20)));
+    EXPECT_THAT(ListPins(pins + "/programs"), IsOkAndHolds(SizeIs(9)));
+    EXPECT_THAT(ListPins(pins + "/links"), IsOkAndHolds(SizeIs(9)));
   }
 };
 

@@ -30,10 +30,17 @@ struct AttachedProgram {
   uint32_t attach_type;    // BPF_CGROUP_*
 };
 
-inline constexpr std::array<AttachedProgram, 3> kPrograms = {{
+inline constexpr std::array<AttachedProgram, 9> kPrograms = {{
+    // First what keeps the verdicts of the next two true.
+    {"np_connect4", BPF_CGROUP_INET4_CONNECT},
+    {"np_connect6", BPF_CGROUP_INET6_CONNECT},
     {"np_ingress", BPF_CGROUP_INET_INGRESS},
     {"np_egress", BPF_CGROUP_INET_EGRESS},
     {"np_sock_create", BPF_CGROUP_INET_SOCK_CREATE},
+    {"np_sendmsg4", BPF_CGROUP_UDP4_SENDMSG},
+    {"np_sendmsg6", BPF_CGROUP_UDP6_SENDMSG},
+    {"np_bind4", BPF_CGROUP_INET4_BIND},
+    {"np_bind6", BPF_CGROUP_INET6_BIND},
 }};
 
 // The pin directory, locked. Everything in it is done through this.

@@ -21,13 +21,15 @@ namespace netpolicy {
 namespace {
 
 constexpr uint32_t kMaxEntries = 1 << 24;
+constexpr uint32_t kMaxRules = 1 << 22;
+constexpr uint32_t kMaxSourceBytes = 1 << 26;
 
 absl::Status CheckRange(absl::string_view option, uint32_t value,
-                        uint32_t least) {
-  if (value >= least && value <= kMaxEntries) return absl::OkStatus();
+                        uint32_t least, uint32_t most = kMaxEntries) {
+  if (value >= least && value <= most) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("open engine: ", option,
                                                  " is ", value, ", must be ",
-                                                 least, " to ", kMaxEntries));
+                                                 least, " to ", most));
 }
 
 absl::StatusOr<UniqueFd> Duplicate(int fd, absl::string_view name) {
@@ -60,6 +62,15 @@ absl::Status PolicyObject::SetSizes(const EngineOptions& options) {
   NP_RETURN_IF_ERROR(CheckRange("max_uids", options.max_uids, 1));
   NP_RETURN_IF_ERROR(CheckRange("max_rows", options.max_rows, 2));
   NP_RETURN_IF_ERROR(CheckRange("max_drops", options.max_drops, 1));
+  NP_RETURN_IF_ERROR(CheckRange("max_interfaces", options.max_interfaces, 1));
+  NP_RETURN_IF_ERROR(
+      CheckRange("max_prefixes", options.max_prefixes, 1, kMaxRules));
+  NP_RETURN_IF_ERROR(
+      CheckRange("max_network_rules", options.max_network_rules, 1, kMaxRules));
+  NP_RETURN_IF_ERROR(CheckRange("max_discards", options.max_discards, 1));
+  NP_RETURN_IF_ERROR(CheckRange("max_source_bytes", options.max_source_bytes,
+                                4096, kMaxSourceBytes));
+  NP_RETURN_IF_ERROR(CheckRange("max_refused", options.max_refused, 1));
   // Twice: see Tables::max_uids().
   const uint32_t positions = options.max_uids * 2;
   const std::pair<bpf_map*, uint32_t> sizes[] = {
@@ -71,6 +82,15 @@ absl::Status PolicyObject::SetSizes(const EngineOptions& options) {
       {skeleton_->maps.np_counters, options.max_rows},
       {skeleton_->maps.np_drops, options.max_drops},
       {skeleton_->maps.np_counter_set, options.max_uids},
+      // Each slot has its own.
+      {skeleton_->maps.np_interface, options.max_interfaces * NP_SLOTS},
+      {skeleton_->maps.np_discard, options.max_discards * NP_SLOTS},
+      // Those of the policy before are there until no packet needs them.
+      {skeleton_->maps.np_prefix, options.max_prefixes * 2},
+      {skeleton_->maps.np_network_rule, options.max_network_rules * 2},
+      {skeleton_->maps.np_source,
+       (options.max_source_bytes + 7) / 8 * NP_SLOTS},
+      {skeleton_->maps.np_refused, options.max_refused},
   };
   for (const auto& [map, size] : sizes) {
     const int error = bpf_map__set_max_entries(map, size);
@@ -111,6 +131,7 @@ absl::Status PolicyObject::AdoptTable(absl::string_view name,
 absl::Status PolicyObject::Load(uint32_t slot_size) {
   skeleton_->rodata->np_slot_size = slot_size;
   skeleton_->rodata->np_storage_at_create = HasStorageAtSocketCreate();
+  skeleton_->rodata->np_storage_at_connect = HasStorageAtConnect();
   const LibbpfLog log;
   const int error = -policy_bpf::load(skeleton_.get());
   if (error == 0) return absl::OkStatus();
@@ -144,6 +165,12 @@ absl::StatusOr<UniqueFd> PolicyObject::ProgramFd(absl::string_view name) const {
 bool HasStorageAtSocketCreate() {
   const LibbpfLog quiet;
   return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK,
+                                 BPF_FUNC_sk_storage_get, nullptr) == 1;
+}
+
+bool HasStorageAtConnect() {
+  const LibbpfLog quiet;
+  return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
                                  BPF_FUNC_sk_storage_get, nullptr) == 1;
 }
 

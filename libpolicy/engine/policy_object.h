@@ -58,6 +58,9 @@ class PolicyObject {
 // trying.
 bool HasStorageAtSocketCreate();
 
+// The same for when a socket gets an address.
+bool HasStorageAtConnect();
+
 }  // namespace netpolicy
 
 #endif  // NETPOLICY_LIBPOLICY_ENGINE_POLICY_OBJECT_H_

@@ -19,7 +19,8 @@ namespace {
 // By number (bpf_progs/abi/loss.h).
 constexpr const char* kLossNames[] = {
     "slow_path",  "no_socket",  "socket_storage", "rows_full",
-    "drops_full", "unparsable", "tables"};
+    "drops_full", "unparsable", "tables",         "refused",
+};
 static_assert(std::size(kLossNames) == NP_LOSSES);
 
 void AddCounters(np_counters& sum, const np_counters& one) {

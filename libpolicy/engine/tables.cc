@@ -71,6 +71,21 @@ absl::StatusOr<Tables> Tables::Open(
   NP_ASSIGN_OR_RETURN(
       auto counter_sets,
       (Map<np_uid_key, np_counter_set>::Open(std::move(fds[12]))));
+  NP_ASSIGN_OR_RETURN(
+      auto interfaces,
+      Map<np_interface_key, np_interface>::Open(std::move(fds[13])));
+  NP_ASSIGN_OR_RETURN(auto prefixes,
+                      Map<np_prefix_key, np_prefix>::Open(std::move(fds[14])));
+  NP_ASSIGN_OR_RETURN(auto network_rules,
+                      OpenMapped<np_network_rule>(std::move(fds[15])));
+  NP_ASSIGN_OR_RETURN(
+      auto discards, Map<np_discard_key, np_discard>::Open(std::move(fds[16])));
+  NP_ASSIGN_OR_RETURN(auto bind_ports,
+                      OpenMapped<uint64_t>(std::move(fds[17])));
+  NP_ASSIGN_OR_RETURN(auto source, OpenMapped<uint64_t>(std::move(fds[18])));
+  NP_ASSIGN_OR_RETURN(
+      auto refused,
+      ReadOnlyMap<np_refused_key, np_refused>::Open(std::move(fds[19])));
 
   // Mapped tables are arrays: nothing else can be mapped.
   NP_RETURN_IF_ERROR(CheckType(uid_index.info(), BPF_MAP_TYPE_HASH));
@@ -83,23 +98,36 @@ absl::StatusOr<Tables> Tables::Open(
   NP_RETURN_IF_ERROR(CheckType(counter_sets.info(), BPF_MAP_TYPE_HASH));
   NP_RETURN_IF_ERROR(CheckType(fence.info(), BPF_MAP_TYPE_ARRAY_OF_MAPS));
 
+  NP_RETURN_IF_ERROR(CheckType(interfaces.info(), BPF_MAP_TYPE_LPM_TRIE));
+  NP_RETURN_IF_ERROR(CheckType(prefixes.info(), BPF_MAP_TYPE_LPM_TRIE));
+  NP_RETURN_IF_ERROR(CheckType(discards.info(), BPF_MAP_TYPE_HASH));
+  NP_RETURN_IF_ERROR(CheckType(refused.info(), BPF_MAP_TYPE_LRU_HASH));
+
   NP_RETURN_IF_ERROR(CheckSize(control.map.info(), 1));
   NP_RETURN_IF_ERROR(CheckSize(config.map.info(), NP_SLOTS));
   NP_RETURN_IF_ERROR(CheckSize(chain.map.info(), NP_SLOTS * NP_REASONS));
   NP_RETURN_IF_ERROR(CheckSize(uid_policy.map.info(),
                                NP_SLOTS * uid_index.info().max_entries));
-  return Tables{std::move(control),     std::move(config),     std::move(chain),
-                std::move(uid_index),   std::move(uid_policy), std::move(rows),
-                std::move(free_rows),   std::move(counters),   std::move(drops),
-                std::move(loss),        std::move(socket),     std::move(fence),
-                std::move(counter_sets)};
+  NP_RETURN_IF_ERROR(
+      CheckSize(bind_ports.map.info(), NP_SLOTS * NP_BIND_PORT_WORDS));
+  return Tables{
+      std::move(control),       std::move(config),     std::move(chain),
+      std::move(uid_index),     std::move(uid_policy), std::move(rows),
+      std::move(free_rows),     std::move(counters),   std::move(drops),
+      std::move(loss),          std::move(socket),     std::move(fence),
+      std::move(counter_sets),  std::move(interfaces), std::move(prefixes),
+      std::move(network_rules), std::move(discards),   std::move(bind_ports),
+      std::move(source),        std::move(refused)};
 }
 
 std::vector<const RawMap*> Tables::All() const {
-  return {&control.map,       &config.map, &chain.map,    &uid_index.raw(),
-          &uid_policy.map,    &rows.raw(), &free_rows,    &counters.raw(),
-          &drops.raw(),       &loss.raw(), &socket.raw(), &fence,
-          &counter_sets.raw()};
+  return {&control.map,        &config.map,       &chain.map,
+          &uid_index.raw(),    &uid_policy.map,   &rows.raw(),
+          &free_rows,          &counters.raw(),   &drops.raw(),
+          &loss.raw(),         &socket.raw(),     &fence,
+          &counter_sets.raw(), &interfaces.raw(), &prefixes.raw(),
+          &network_rules.map,  &discards.raw(),   &bind_ports.map,
+          &source.map,         &refused.raw()};
 }
 
 }  // namespace netpolicy

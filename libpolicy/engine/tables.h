@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "bpf_progs/abi/control.h"
+#include "bpf_progs/abi/network.h"
 #include "bpf_progs/abi/policy.h"
 #include "bpf_progs/abi/socket.h"
 #include "bpf_progs/abi/stats.h"
@@ -26,11 +27,12 @@
 namespace netpolicy {
 
 // Names of the tables, which are also those of their pins.
-inline constexpr std::array<absl::string_view, 13> kTableNames = {
-    "np_control",    "np_config", "np_chain",     "np_uid_index",
-    "np_uid_policy", "np_rows",   "np_free_rows", "np_counters",
-    "np_drops",      "np_loss",   "np_socket",    "np_fence",
-    "np_counter_set"};
+inline constexpr std::array<absl::string_view, 20> kTableNames = {
+    "np_control",     "np_config",     "np_chain",     "np_uid_index",
+    "np_uid_policy",  "np_rows",       "np_free_rows", "np_counters",
+    "np_drops",       "np_loss",       "np_socket",    "np_fence",
+    "np_counter_set", "np_interface",  "np_prefix",    "np_network_rule",
+    "np_discard",     "np_bind_ports", "np_source",    "np_refused"};
 
 // A table that is read, or written, through memory.
 template <typename Value>
@@ -56,6 +58,13 @@ struct Tables {
   Map<int, np_socket> socket;  // by descriptor
   RawMap fence;
   Map<np_uid_key, np_counter_set> counter_sets;
+  Map<np_interface_key, np_interface> interfaces;
+  Map<np_prefix_key, np_prefix> prefixes;
+  MappedTable<np_network_rule> network_rules;
+  Map<np_discard_key, np_discard> discards;
+  MappedTable<uint64_t> bind_ports;
+  MappedTable<uint64_t> source;
+  ReadOnlyMap<np_refused_key, np_refused> refused;
 
   // Takes each table from `descriptor_of(name)`. Errors: those of the source;
   // kFailedPrecondition when sizes don't fit each other or the ABI headers.

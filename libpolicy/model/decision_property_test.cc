@@ -117,7 +117,7 @@ std::set<std::string> Decide(const MapImage& image, const Policy& policy,
   const uint64_t rules = it == image.uids.end() ? 0 : it->second.rules;
   std::set<std::string> names;
   for (const int reason :
-       ReasonSet(np_decide(&image.config, rules, facts)).numbers()) {
+       ReasonSet(np_decide(&image.config, rules, facts, 0)).numbers()) {
     names.insert(policy.ReasonName(reason));
   }
   return names;

@@ -160,7 +160,6 @@ absl::Status CheckConfig(const np_policy_config& config, uint64_t chains) {
       {"np_policy_config.local_network_set", config.local_network_set},
       {"np_policy_config.uids_per_user", config.uids_per_user},
       {"np_policy_config.exempt_below", config.exempt_below},
-      {"np_policy_config.no_owner_uid", config.no_owner_uid},
       {"np_policy_config.resolver_uid", config.resolver_uid},
       {"np_policy_config.resolver_tag", config.resolver_tag},
       {"np_policy_config.flags", config.flags},

@@ -112,8 +112,8 @@ TEST(ExplainReason, AgreesWithTheDecision) {
       const uint64_t rules = it == image.uids.end() ? 0 : it->second.rules;
       // Packets off loopback and socket calls meet every rule.
       const ReasonSet reasons(
-          np_decide(&image.config, rules, 0) |
-          np_decide(&image.config, rules, NP_FACT_SOCKET_CREATE));
+          np_decide(&image.config, rules, 0, 0) |
+          np_decide(&image.config, rules, NP_FACT_SOCKET_CREATE, 0));
       for (int reason = 0; reason < NP_REASONS; ++reason) {
         const std::string text = ExplainReason(policy, uid, reason);
         EXPECT_EQ(!absl::StartsWith(text, "the policy does not give"),

@@ -63,6 +63,7 @@ np_policy_config CompileConfig(const PolicyDefaults& defaults,
                                absl::Span<const Chain> chains) {
   np_policy_config config = {};
   config.enabled = kUidRule | kInternet;
+  config.no_owner_uid = NP_UID_NONE;
   config.not_on_loopback = NP_REASON_BIT(NP_REASON_BACKGROUND);
   config.at_socket = kInternet;
   if (defaults.rule == Action::kDeny) config.allowlists |= kUidRule;

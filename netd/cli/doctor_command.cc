@@ -37,10 +37,13 @@ constexpr LossMeaning kMeanings[] = {
     {"drops_full", LossMeaning::Kind::kCost,
      "refused packets that were not counted: too few drop rows"},
     {"unparsable", LossMeaning::Kind::kCost,
-     "large packets with unknown headers, counted as one packet each"},
+     "packets with unknown headers: large ones counted as one packet each, "
+     "rules about ports met as if they had none"},
     {"tables", LossMeaning::Kind::kFault,
      "a table could not be read, so packets were refused: a fault in "
      "netpolicy"},
+    {"refused", LossMeaning::Kind::kCost,
+     "refused packets whose peer could not be remembered: no memory"},
 };
 
 const LossMeaning* MeaningOf(absl::string_view name) {

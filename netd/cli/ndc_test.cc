@@ -186,7 +186,7 @@ TEST_F(DirectTest, FindsTheCgroupAndLeavesTheProgramsAlone) {
   const Json before = DirectJson({"status"});
   EXPECT_EQ(before["generation"], 1);
   EXPECT_EQ(before["cgroup"]["path"], cgroup_->path());
-  EXPECT_EQ(before["programs"].size(), 3u);
+  EXPECT_EQ(before["programs"].size(), 9u);
   for (const Json& program : before["programs"]) {
     EXPECT_NE(program["id"], 0) << program;
     EXPECT_TRUE(program["link_id"].is_number()) << program;
@@ -255,7 +255,7 @@ TEST_F(DirectTest, WhatIsAppliedIsEnforcedCountedAndExplained) {
   EXPECT_EQ(stats["rows"][0]["uid"], 10006);
   EXPECT_EQ(stats["rows"][0]["tx"]["packets"], 1);
   EXPECT_EQ(stats["rows"][0]["tx"]["bytes"], 33);
-  EXPECT_EQ(stats["rows"][1]["refused"]["egress"], 1);
+  EXPECT_EQ(stats["rows"][1]["refused"]["connect"], 1);
   EXPECT_EQ(stats["rows"][2]["refused"]["socket_create"], 1);
 
   // What was dumped is what is in force.

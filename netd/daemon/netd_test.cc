@@ -155,7 +155,7 @@ TEST_F(NetdTest, AKilledNetdIsAdoptedWithItsCounters) {
   netd = StartReady();
   ASSERT_NE(netd, nullptr);
   EXPECT_THAT(netd->Output(),
-              HasSubstr("programs_kept=3 programs_replaced=0 links_created=0"));
+              HasSubstr("programs_kept=9 programs_replaced=0 links_created=0"));
   const std::unique_ptr<Client> client = Connect();
   ASSERT_NE(client, nullptr);
   EXPECT_EQ(InForce().generation, Generation{2});
