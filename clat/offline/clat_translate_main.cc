@@ -34,10 +34,17 @@ constexpr char kDescription[] =
     "in a network namespace of its own, and writes what they become. Needs "
     "root.\n"
     "IN and OUT are pcap (Ethernet or raw IP), or text with one packet in hex "
-    "digits a line. Each packet that would be sent is written in order: the "
-    "translated one, its fragments, the ICMP error that answers it, or the "
-    "packet itself when it is none of ours. A dropped packet is an empty line "
-    "in text and nothing in pcap. The reason goes to standard error.";
+    "digits a line; \"-\" is standard input or output. IN may be pcapng. OUT "
+    "is "
+    "pcap when its name ends in .pcap, text when it ends in .hex or .txt, else "
+    "like IN. In text, what follows \"#\" and empty lines are left out.\n"
+    "Each packet that would be sent is written in order: the translated one, "
+    "its fragments on a line each, the ICMP error that answers it (going back "
+    "the other way, of the version of the packet it is about), or the packet "
+    "itself when it is none of ours. A dropped packet is an empty line in text "
+    "and nothing in pcap. The reason goes to standard error, one line a "
+    "packet: "
+    "FILE:LINE: CAUSE: text.";
 
 struct Arguments {
   std::string prefix;
@@ -63,12 +70,15 @@ void Declare(CLI::App& app, Arguments& arguments) {
                  "NAT64 prefix of 32, 40, 48, 56, 64 or 96 bits")
       ->required();
   app.add_option("--local4", arguments.local4,
-                 "our IPv4 address; may be repeated, with --local6");
+                 "our IPv4 address; may be repeated, with --local6")
+      ->allow_extra_args(false);
   app.add_option("--local6", arguments.local6,
-                 "the IPv6 address that stands for it");
+                 "the IPv6 address that stands for it")
+      ->allow_extra_args(false);
   app.add_option("--eam", arguments.mappings,
                  "IPV4PREFIX=IPV6PREFIX: explicit mapping (RFC 7757); may be "
-                 "repeated");
+                 "repeated")
+      ->allow_extra_args(false);
   app.add_option("--mtu4", arguments.mtu4,
                  "MTU of the next IPv4 hop; 0: unlimited")
       ->capture_default_str();
@@ -153,6 +163,11 @@ absl::StatusOr<TranslatorConfig> MakeConfig(const Arguments& arguments) {
   return config;
 }
 
+// Where the IP header starts.
+size_t HeaderAt(const PacketFile::Packet& packet) {
+  return packet.link == LinkType::kEthernet ? 14 : 0;
+}
+
 // Whether a packet could be one that this direction translates at all; others
 // are not shown to the program, as the kernel would not either.
 bool HasVersion(const PacketFile::Packet& packet, int version) {
@@ -170,21 +185,28 @@ absl::Status Translate(const Arguments& arguments) {
   NP_ASSIGN_OR_RETURN(TranslatorConfig config, MakeConfig(arguments));
   NP_RETURN_IF_ERROR(Compile(config, IfIndex{1}, 0).status());
   NP_ASSIGN_OR_RETURN(PacketFile file, ReadPacketFile(arguments.in));
-  NP_ASSIGN_OR_RETURN(PacketWriter writer,
-                      PacketWriter::Create(arguments.out, file));
   const Direction direction =
       arguments.direction == "4to6" ? Direction::k4to6 : Direction::k6to4;
+  const size_t header_length = direction == Direction::k4to6 ? 20 : 40;
   std::array<std::unique_ptr<Sandbox>, 2> sandboxes;
-  for (PacketFile::Packet& packet : file.packets) {
-    if (file.format == PacketFile::Format::kHex && arguments.link != "auto") {
-      packet.link =
-          arguments.link == "raw" ? LinkType::kRawIp : LinkType::kEthernet;
-    }
+  if (file.format == PacketFile::Format::kHex && arguments.link != "auto") {
+    file.link =
+        arguments.link == "raw" ? LinkType::kRawIp : LinkType::kEthernet;
+    for (PacketFile::Packet& packet : file.packets) packet.link = file.link;
+  }
+  NP_ASSIGN_OR_RETURN(
+      PacketWriter writer,
+      PacketWriter::Create(arguments.out, FormatOf(arguments.out, file.format),
+                           file.link));
+  for (const PacketFile::Packet& packet : file.packets) {
     std::vector<std::string> sent;
     std::string note;
     if (!HasVersion(packet, direction == Direction::k4to6 ? 4 : 6)) {
       sent.push_back(packet.bytes);
       note = "not_ours: of another kind, left alone";
+    } else if (packet.bytes.size() < HeaderAt(packet) + header_length) {
+      // Nobody can tell whose it is: the stack drops it.
+      note = "malformed: shorter than an IP header";
     } else {
       std::unique_ptr<Sandbox>& sandbox =
           sandboxes[static_cast<size_t>(packet.link)];
@@ -214,7 +236,7 @@ absl::Status Translate(const Arguments& arguments) {
     if (!note.empty()) {
       std::cerr << arguments.in << ":" << packet.line << ": " << note << "\n";
     }
-    writer.Write(packet, sent);
+    NP_RETURN_IF_ERROR(writer.Write(packet, sent));
   }
   return writer.Close();
 }

@@ -7,10 +7,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
+#include <iostream>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/kernel/errno_status.h"
@@ -27,6 +30,8 @@ struct FileClose {
   void operator()(FILE* file) const { fclose(file); }
 };
 using File = std::unique_ptr<FILE, FileClose>;
+
+constexpr absl::string_view kStandardStream = "-";
 
 uint8_t Byte(absl::string_view bytes, size_t at) {
   return at < bytes.size() ? static_cast<uint8_t>(bytes[at]) : 0;
@@ -54,9 +59,9 @@ LinkType GuessLink(absl::string_view bytes) {
   return LinkType::kRawIp;
 }
 
-absl::StatusOr<PacketFile> ReadHex(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) return StatusFromErrno(errno, absl::StrCat("open ", path));
+absl::StatusOr<PacketFile> ReadHex(const std::string& path,
+                                   const std::string& content) {
+  std::istringstream file(content);
   PacketFile result;
   std::string text;
   for (uint32_t line = 1; std::getline(file, text); ++line) {
@@ -80,22 +85,29 @@ absl::StatusOr<PacketFile> ReadHex(const std::string& path) {
     packet.bytes = absl::HexStringToBytes(digits);
     packet.link = GuessLink(packet.bytes);
     packet.line = line;
+    if (result.packets.empty()) result.link = packet.link;
     result.packets.push_back(std::move(packet));
   }
   return result;
 }
 
-absl::StatusOr<PacketFile> ReadPcap(const std::string& path) {
+absl::StatusOr<PacketFile> ReadPcap(const std::string& path,
+                                    std::string& content) {
   char error[PCAP_ERRBUF_SIZE] = "";
-  Pcap pcap(pcap_open_offline(path.c_str(), error));
+  File file(fmemopen(content.data(), content.size(), "r"));
+  if (file == nullptr) {
+    return StatusFromErrno(errno, absl::StrCat("read ", path));
+  }
+  Pcap pcap(pcap_fopen_offline(file.get(), error));
   if (pcap == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("read ", path, ": ", error));
   }
+  file.release();  // is closed with it
   PacketFile result;
   result.format = PacketFile::Format::kPcap;
-  result.pcap_link = pcap_datalink(pcap.get());
+  const int pcap_link = pcap_datalink(pcap.get());
   LinkType link;
-  switch (result.pcap_link) {
+  switch (pcap_link) {
     case DLT_EN10MB:
       link = LinkType::kEthernet;
       break;
@@ -106,9 +118,10 @@ absl::StatusOr<PacketFile> ReadPcap(const std::string& path) {
       break;
     default:
       return absl::InvalidArgumentError(
-          absl::StrCat("read ", path, ": link type ", result.pcap_link,
+          absl::StrCat("read ", path, ": link type ", pcap_link,
                        " is neither Ethernet nor raw IP"));
   }
+  result.link = link;
   for (;;) {
     pcap_pkthdr* header;
     const u_char* data;
@@ -130,24 +143,39 @@ absl::StatusOr<PacketFile> ReadPcap(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<PacketFile> ReadPacketFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return StatusFromErrno(errno, absl::StrCat("open ", path));
-  char magic[4] = {};
-  file.read(magic, sizeof(magic));
-  const absl::string_view start(magic, sizeof(magic));
+  // Read once, and not by name, so that pipes do as well.
+  std::ostringstream buffer;
+  if (path == kStandardStream) {
+    buffer << std::cin.rdbuf();
+  } else {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return StatusFromErrno(errno, absl::StrCat("open ", path));
+    buffer << file.rdbuf();
+  }
+  std::string content = buffer.str();
   const absl::string_view known[] = {
       "\xd4\xc3\xb2\xa1", "\xa1\xb2\xc3\xd4",  // microseconds
       "\x4d\x3c\xb2\xa1", "\xa1\xb2\x3c\x4d",  // nanoseconds
       "\x0a\x0d\x0d\x0a"};                     // pcapng
   for (const absl::string_view one : known) {
-    if (start == one) return ReadPcap(path);
+    if (absl::StartsWith(content, one)) return ReadPcap(path, content);
   }
-  return ReadHex(path);
+  return ReadHex(path, content);
+}
+
+PacketFile::Format FormatOf(const std::string& path,
+                            PacketFile::Format otherwise) {
+  if (absl::EndsWithIgnoreCase(path, ".pcap")) return PacketFile::Format::kPcap;
+  for (const absl::string_view text : {".hex", ".txt"}) {
+    if (absl::EndsWithIgnoreCase(path, text)) return PacketFile::Format::kHex;
+  }
+  return otherwise;
 }
 
 struct PacketWriter::State {
   std::string path;
   PacketFile::Format format = PacketFile::Format::kHex;
+  LinkType link = LinkType::kRawIp;
   File text;
   Pcap pcap;
   pcap_dumper_t* dumper = nullptr;
@@ -164,20 +192,24 @@ PacketWriter& PacketWriter::operator=(PacketWriter&&) noexcept = default;
 PacketWriter::~PacketWriter() = default;
 
 absl::StatusOr<PacketWriter> PacketWriter::Create(const std::string& path,
-                                                  const PacketFile& like) {
+                                                  PacketFile::Format format,
+                                                  LinkType link) {
   auto state = std::make_unique<State>();
   state->path = path;
-  state->format = like.format;
-  if (like.format == PacketFile::Format::kHex) {
-    state->text.reset(fopen(path.c_str(), "we"));
+  state->format = format;
+  state->link = link;
+  if (format == PacketFile::Format::kHex) {
+    const std::string name = path == kStandardStream ? "/dev/stdout" : path;
+    state->text.reset(fopen(name.c_str(), "we"));
     if (state->text == nullptr) {
       return StatusFromErrno(errno, absl::StrCat("create ", path));
     }
     return PacketWriter(std::move(state));
   }
   // Packets change their version: a link type for one of them will not do.
-  const bool ethernet = like.pcap_link == DLT_EN10MB;
-  state->pcap.reset(pcap_open_dead(ethernet ? DLT_EN10MB : DLT_RAW, 262144));
+  state->pcap.reset(pcap_open_dead(
+      link == LinkType::kEthernet ? DLT_EN10MB : DLT_RAW, 262144));
+  // "-" is standard output to it, too.
   state->dumper = pcap_dump_open(state->pcap.get(), path.c_str());
   if (state->dumper == nullptr) {
     return absl::InvalidArgumentError(
@@ -186,9 +218,14 @@ absl::StatusOr<PacketWriter> PacketWriter::Create(const std::string& path,
   return PacketWriter(std::move(state));
 }
 
-void PacketWriter::Write(const PacketFile::Packet& of,
-                         const std::vector<std::string>& packets) {
+absl::Status PacketWriter::Write(const PacketFile::Packet& of,
+                                 const std::vector<std::string>& packets) {
   if (state_->format == PacketFile::Format::kPcap) {
+    if (of.link != state_->link) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("write ", state_->path,
+                       ": packets with Ethernet headers and without"));
+    }
     for (const std::string& packet : packets) {
       pcap_pkthdr header{};
       header.ts = of.time;
@@ -196,12 +233,13 @@ void PacketWriter::Write(const PacketFile::Packet& of,
       pcap_dump(reinterpret_cast<u_char*>(state_->dumper), &header,
                 reinterpret_cast<const u_char*>(packet.data()));
     }
-    return;
+    return absl::OkStatus();
   }
   if (packets.empty()) fputc('\n', state_->text.get());
   for (const std::string& packet : packets) {
     fprintf(state_->text.get(), "%s\n", absl::BytesToHexString(packet).c_str());
   }
+  return absl::OkStatus();
 }
 
 absl::Status PacketWriter::Close() {

@@ -31,28 +31,35 @@ struct PacketFile {
   };
 
   Format format = Format::kHex;
-  int pcap_link = 0;  // DLT_*
+  LinkType link = LinkType::kRawIp;  // of a pcap; of a text's first packet
   std::vector<Packet> packets;
 };
 
-// Reads a whole file. In text, blank lines and what follows "#" are left out,
-// blanks between digits are allowed, and a packet that does not look like IP
-// but like an Ethernet frame with IP is one. Errors: kNotFound,
-// kInvalidArgument (with the line).
+// Reads a whole file, or standard input when it is "-". In text, blank lines
+// and what follows "#" are left out, blanks between digits are allowed, and a
+// packet that does not look like IP but like an Ethernet frame with IP is one.
+// Errors: kNotFound, kInvalidArgument (with the line).
 absl::StatusOr<PacketFile> ReadPacketFile(const std::string& path);
 
-// Writes a file of the same format as another one.
+// The format that a file's name tells: ".pcap", ".hex" or ".txt".
+PacketFile::Format FormatOf(const std::string& path,
+                            PacketFile::Format otherwise);
+
+// Writes a file, or standard output when it is "-".
 class PacketWriter {
  public:
+  // `link`: of all packets in a pcap file.
   static absl::StatusOr<PacketWriter> Create(const std::string& path,
-                                             const PacketFile& like);
+                                             PacketFile::Format format,
+                                             LinkType link);
   PacketWriter(PacketWriter&&) noexcept;
   PacketWriter& operator=(PacketWriter&&) noexcept;
   ~PacketWriter();
 
   // What one packet has become: a line each, or one empty line for nothing.
-  void Write(const PacketFile::Packet& of,
-             const std::vector<std::string>& packets);
+  // Errors: kInvalidArgument when pcap can't hold it beside the others.
+  absl::Status Write(const PacketFile::Packet& of,
+                     const std::vector<std::string>& packets);
 
   // Reports what could not be written.
   absl::Status Close();
