@@ -35,6 +35,12 @@ std::vector<Configuration> Configurations() {
   embedded.max_uids = 256;
   embedded.max_rows = 512;
   embedded.max_drops = 128;
+  embedded.max_interfaces = 16;
+  embedded.max_prefixes = 256;
+  embedded.max_network_rules = 256;
+  embedded.max_discards = 16;
+  embedded.max_source_bytes = 16 << 10;
+  embedded.max_refused = 64;
   return {{"default", EngineOptions(), 16 << 20, 3 << 19},
           {"embedded", embedded, 512 << 10, 64 << 10}};
 }
@@ -64,7 +70,6 @@ TEST(MapMemory, IsNoMoreThanDocumented) {
       printf("| %s | `%s` | %u | %llu |\n", configuration.name,
              map.name.c_str(), map.max_entries,
              static_cast<unsigned long long>(map.memory_bytes));
-      EXPECT_NE(map.memory_bytes, 0u) << map.name;
       total += map.memory_bytes;
     }
     printf("| %s | all | | %llu |\n", configuration.name,
