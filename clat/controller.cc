@@ -35,6 +35,10 @@ constexpr absl::Duration kDnsRetry = absl::Seconds(5);
 constexpr absl::Duration kDnsRetryMax = absl::Minutes(10);
 constexpr absl::Duration kMinTtl = absl::Seconds(30);
 
+// How long a prefix that was used before is used on while nobody tells one:
+// routers and DNS that answer at all do within this time.
+constexpr absl::Duration kAdoption = absl::Minutes(2);
+
 // A failed step is tried again after so long.
 constexpr absl::Duration kRetry = absl::Seconds(2);
 // How often duplicate address detection is looked after.
@@ -125,7 +129,16 @@ absl::Status Controller::Init() {
     listener_ = *std::move(listener);
     NP_RETURN_IF_ERROR(Watch(listener_->fd()));
   }
-  Reconcile(absl::Now());
+  const absl::Time now = absl::Now();
+  NP_ASSIGN_OR_RETURN(const auto installed, installer_->Installed());
+  for (const auto& [ifindex, identity] : installed) {
+    prefixes_.Learn({.ifindex = ifindex,
+                     .source = PrefixSource::kAdopted,
+                     .prefix = identity.prefix,
+                     .expires = now + kAdoption},
+                    now);
+  }
+  Reconcile(now);
   return absl::OkStatus();
 }
 

@@ -304,6 +304,22 @@ TEST_F(ControllerTest, TheNextControllerTakesOver) {
   EXPECT_THAT(controller_->Uplinks(), IsOkAndHolds(IsEmpty()));
 }
 
+TEST_F(ControllerTest, ThePrefixOfBeforeServesUntilOneIsTold) {
+  Open();
+  Advertise(nat64_);
+  ASSERT_TRUE(UntilOn(kPrefix)) << events_;
+  const AddressPair before = Status().translation->pair;
+  controller_.reset();
+  events_.clear();
+  Open();
+  ASSERT_TRUE(Status().translation.has_value()) << Status().off_reason;
+  EXPECT_EQ(Status().translation->source, "adopted");
+  EXPECT_EQ(Status().translation->pair, before);
+  EXPECT_EQ(events_, "") << "no packet was in its way";
+  Advertise({{*Pref64::Parse(kOther)}});
+  EXPECT_TRUE(UntilOn(kOther)) << events_;
+}
+
 TEST_F(ControllerTest, OnlyOneCanBeOpen) {
   Open();
   EXPECT_THAT(Controller::Open(Options()).status(),

@@ -14,6 +14,8 @@ absl::string_view PrefixSourceName(PrefixSource source) {
       return "router";
     case PrefixSource::kDns:
       return "dns";
+    case PrefixSource::kAdopted:
+      return "adopted";
   }
   return "unknown";
 }

@@ -24,15 +24,20 @@
 namespace netpolicy::clat {
 
 // Better ones come first.
-enum class PrefixSource : uint8_t { kConfigured, kRouter, kDns };
+enum class PrefixSource : uint8_t {
+  kConfigured,
+  kRouter,
+  kDns,
+  kAdopted,  // what was translated with before, until somebody tells again
+};
 
-// "configured", "router", "dns".
+// "configured", "router", "dns", "adopted".
 absl::string_view PrefixSourceName(PrefixSource source);
 
 struct KnownPrefix {
   IfIndex ifindex{};
   PrefixSource source = PrefixSource::kRouter;
-  Ipv6Address router = {};  // who said so; zero with kDns
+  Ipv6Address router = {};  // who said so; zero but with kRouter
   Pref64 prefix;
   absl::Time expires;
 };

@@ -49,6 +49,13 @@ TEST_F(PrefixTableTest, Rfc9872RoutersComeBeforeDns) {
   EXPECT_EQ(Best(kWlan), "none");
 }
 
+TEST_F(PrefixTableTest, WhatWasBeforeIsBehindWhateverIsTold) {
+  Learn(kWlan, PrefixSource::kAdopted, "2001:db8:1::/96", 100);
+  EXPECT_EQ(Best(kWlan), "adopted 2001:db8:1::/96");
+  Learn(kWlan, PrefixSource::kDns, "2001:db8:2::/96", 100);
+  EXPECT_EQ(Best(kWlan), "dns 2001:db8:2::/96");
+}
+
 TEST_F(PrefixTableTest, EachUplinkHasItsOwn) {
   Learn(kWlan, PrefixSource::kRouter, "2001:db8:1::/96", 100);
   Learn(kWwan, PrefixSource::kRouter, "2001:db8:2::/96", 100);

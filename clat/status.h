@@ -23,7 +23,7 @@ namespace netpolicy::clat {
 // A prefix that somebody told, whether it is used or not.
 struct DiscoveredPrefix {
   Pref64 prefix;
-  std::string source;                 // "router", "dns"
+  std::string source;                 // PrefixSourceName()
   std::optional<Ipv6Address> router;  // who told
   absl::Duration lifetime;            // from now on
 };
@@ -31,7 +31,7 @@ struct DiscoveredPrefix {
 struct UplinkStatus {
   struct Translation {
     Pref64 prefix;
-    std::string source = {};  // "configured", "router", "dns"
+    std::string source = {};  // PrefixSourceName()
     AddressPair pair = {};
     std::vector<PrefixPair> mappings = {};
     std::optional<Ipv6Address> router = {};  // where IPv4 packets go
