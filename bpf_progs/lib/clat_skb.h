@@ -32,6 +32,11 @@ static __always_inline struct np_clat_scratch* np_clat_scratch_here(void) {
   return bpf_map_lookup_elem(&np_clat_scratch, &zero);
 }
 
+static __always_inline struct np_clat_scratch* np_clat_scratch_part(
+    __u32 part) {
+  return bpf_map_lookup_elem(&np_clat_scratch, &part);
+}
+
 // Whether a helper may be given `size` bytes of something that has `most`:
 // from 1 to `most`. Of `size != 0` verifiers before Linux 6.8 learn nothing
 // (regs_refine_cond_op() in kernel/bpf/verifier.c), of `size - 1 < most` all

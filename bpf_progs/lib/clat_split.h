@@ -19,6 +19,7 @@ NP_GLOBAL __u32 np_clat_load_payload(struct __sk_buff* skb, __u32 version) {
   struct np_clat_scratch* scratch = np_clat_scratch_here();
   struct np_clat_work* work = np_clat_work_here();
   __u32 protocol;
+  __u32 part;
   __u32 len;
   __u32 at;
   __u64 growth;
@@ -64,9 +65,17 @@ NP_GLOBAL __u32 np_clat_load_payload(struct __sk_buff* skb, __u32 version) {
     }
     if (protocol == NP_PROTO_UDP && !check) check = 0xffff;
   }
-  if (!np_clat_size_fits(&len, sizeof(scratch->data)))
-    return NP_CLAT_CANNOT_SPLIT;
-  if (bpf_skb_load_bytes(skb, at, scratch->data, len)) return NP_CLAT_KERNEL;
+  for (part = 0; part < NP_CLAT_PARTS; part++) {
+    struct np_clat_scratch* here = np_clat_scratch_part(part);
+    __u32 from = part * NP_CLAT_PART;
+    __u32 n = len - from;
+
+    if (len <= from) break;
+    if (n > sizeof(here->data)) n = sizeof(here->data);
+    if (!here || !np_clat_size_fits(&n, sizeof(here->data)) ||
+        bpf_skb_load_bytes(skb, at + from, here->data, n))
+      return NP_CLAT_KERNEL;
+  }
   if (type >= 0) scratch->data[0] = (__u8)type;
   NP_OPAQUE(check_at);
   if (check_at >= 0 && check_at <= 16)
@@ -76,10 +85,13 @@ NP_GLOBAL __u32 np_clat_load_payload(struct __sk_buff* skb, __u32 version) {
 
 // Stores `n` bytes from `pos` of the payload.
 static __always_inline long np_clat_store_piece(struct __sk_buff* skb, __u32 at,
-                                                struct np_clat_scratch* scratch,
                                                 __u32 pos, __u32 n) {
+  struct np_clat_scratch* scratch = np_clat_scratch_part(pos / NP_CLAT_PART);
+
+  pos %= NP_CLAT_PART;
   NP_OPAQUE(pos);
-  if (pos > NP_CLAT_SPLIT_MAX || !np_clat_size_fits(&n, NP_CLAT_PIECE_MAX))
+  if (!scratch || pos > NP_CLAT_PART ||
+      !np_clat_size_fits(&n, NP_CLAT_PIECE_MAX))
     return -1;
   return bpf_skb_store_bytes(skb, at, scratch->data + pos, n,
                              BPF_F_RECOMPUTE_CSUM);
@@ -88,13 +100,12 @@ static __always_inline long np_clat_store_piece(struct __sk_buff* skb, __u32 at,
 // Makes the skb, of the right version and long enough, the fragment with `n`
 // bytes from `pos` on. Returns 0 or the result.
 NP_GLOBAL __u32 np_clat_piece46(struct __sk_buff* skb, __u32 pos, __u32 n) {
-  struct np_clat_scratch* scratch = np_clat_scratch_here();
   struct np_clat_work* work = np_clat_work_here();
   struct np_clat_46* w;
   __u32 frag;
   __u32 more;
 
-  if (!scratch || !work) return NP_CLAT_KERNEL;
+  if (!work) return NP_CLAT_KERNEL;
   w = &work->w46;
   frag = NP_WIRE16(w->ip4.frag);
   more = pos + n < w->payload || frag & NP_IP4_MF;
@@ -103,21 +114,19 @@ NP_GLOBAL __u32 np_clat_piece46(struct __sk_buff* skb, __u32 pos, __u32 n) {
       NP_WIRE16(((frag & NP_IP4_OFFSET) << 3) + pos + (more ? 1 : 0));
   if (bpf_skb_store_bytes(skb, w->l2, &w->ip6, NP_IP6_LEN + NP_FRAGMENT_LEN,
                           BPF_F_RECOMPUTE_CSUM) ||
-      np_clat_store_piece(skb, w->l2 + NP_IP6_LEN + NP_FRAGMENT_LEN, scratch,
-                          pos, n))
+      np_clat_store_piece(skb, w->l2 + NP_IP6_LEN + NP_FRAGMENT_LEN, pos, n))
     return NP_CLAT_KERNEL;
   return 0;
 }
 
 NP_GLOBAL __u32 np_clat_piece64(struct __sk_buff* skb, __u32 pos, __u32 n) {
-  struct np_clat_scratch* scratch = np_clat_scratch_here();
   struct np_clat_work* work = np_clat_work_here();
   struct np_clat_64* w;
   struct np_ip4 ip4;
   __u32 frag;
   __u32 more;
 
-  if (!scratch || !work) return NP_CLAT_KERNEL;
+  if (!work) return NP_CLAT_KERNEL;
   w = &work->w64;
   ip4 = w->ip4;
   frag = NP_WIRE16(ip4.frag);
@@ -128,7 +137,7 @@ NP_GLOBAL __u32 np_clat_piece64(struct __sk_buff* skb, __u32 pos, __u32 n) {
   ip4.check = 0;
   ip4.check = np_ip4_checksum(&ip4);
   if (bpf_skb_store_bytes(skb, w->l2, &ip4, NP_IP4_LEN, BPF_F_RECOMPUTE_CSUM) ||
-      np_clat_store_piece(skb, w->l2 + NP_IP4_LEN, scratch, pos, n))
+      np_clat_store_piece(skb, w->l2 + NP_IP4_LEN, pos, n))
     return NP_CLAT_KERNEL;
   return 0;
 }

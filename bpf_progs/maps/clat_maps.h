@@ -59,24 +59,26 @@ struct {
 } np_clat_bucket SEC(".maps");
 
 // Where packets are put together that can't be made in place. tc programs run
-// with softirqs off, so nothing else uses this CPU's entry meanwhile.
+// with softirqs off, so nothing else uses this CPU's entries meanwhile.
 //
-// A packet that is split into fragments is held here whole; the lengths leave
-// the entry below the 32 KiB that a per-CPU entry may have.
-#define NP_CLAT_SPLIT_MAX 24576 /* last fragment starts here at most */
-#define NP_CLAT_PIECE_MAX 7600  /* payload of one fragment */
-#define NP_CLAT_CHUNK 512       /* what bpf_csum_diff() takes at once */
+// A packet that is split into fragments is held here whole, in parts, as a
+// per-CPU entry may have 32 KiB. Each part has the beginning of the next one
+// behind it, so that a fragment is always in one piece.
+#define NP_CLAT_PART 24576     /* a fragment's payload starts below that */
+#define NP_CLAT_PARTS 3        /* 65535 bytes and more */
+#define NP_CLAT_PIECE_MAX 7600 /* payload of one fragment */
+#define NP_CLAT_CHUNK 512      /* what bpf_csum_diff() takes at once */
 
 struct np_clat_scratch {
-  __u8 data[NP_CLAT_SPLIT_MAX + NP_CLAT_PIECE_MAX];
+  __u8 data[NP_CLAT_PART + NP_CLAT_PIECE_MAX];
   __u8 chunk[NP_CLAT_CHUNK + 8];
 };
 
 // Missing entry: impossible (array).
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
-  __type(key, __u32);
+  __uint(max_entries, NP_CLAT_PARTS);
+  __type(key, __u32);  // the first entry is for everything else, too
   __type(value, struct np_clat_scratch);
 } np_clat_scratch SEC(".maps");
 

@@ -223,6 +223,8 @@ TEST(Header46Clauses, Sizes) {
           FragmentPacket(six(1500), 1232, 0x1234)),
       Row("4 DF clear: five fragments", four(6000, false),
           FragmentPacket(six(6000), 1232, 0x1234)),
+      Row("4 DF clear: as many fragments as it takes", four(60000, false),
+          FragmentPacket(six(60000), 1232, 0x1234)),
       Row("4 DF clear: the lowest IPv6 MTU can be more", four(1480, false),
           {six(1480)}, 0, lowest(1500)),
       Row("4 DF clear: and one byte more than that", four(1481, false),

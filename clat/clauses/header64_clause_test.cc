@@ -130,6 +130,13 @@ TEST(Header64Clauses, FragmentHeader) {
       "5.1.1 An atomic fragment of over 1260 bytes: DF clear",
       SixIn().Fragment6({.next_header = 17, .id = 0x77771111}).Payload(checked),
       {FourIn({.id = 0x1111, .protocol = 17}).Payload(body4).Build()}));
+  const std::string huge = std::string(50000, 'h');
+  rows.push_back(Row(
+      "5.1.1 An atomic fragment that the next hop does not take: fragments",
+      SixIn()
+          .Fragment6({.next_header = 17, .id = 0x77771111})
+          .Payload(SixIn().Udp({}).Payload(huge).Build().substr(40)),
+      FragmentPacket(FourIn().Udp({}).Payload(huge).Build(), 1480, 0x1111)));
   rows.push_back(Row("5.1.1 An atomic fragment of ICMPv6 is translated",
                      SixIn().Fragment6({.id = 0x77771111}).Icmp6({}),
                      {FourIn({.id = 0x1111}).Icmp4({}).Build()}));
