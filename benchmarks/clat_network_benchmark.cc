@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What does an application notice of translation? Real sockets over one veth
+// pair: native IPv6, IPv4 through ours, IPv4 through Debian's tayga, in turn.
+// See README.md.
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "benchmarks/measure.h"
+#include "clat/address.h"
+#include "clat/direct.h"
+#include "clat/prefix.h"
+#include "clat/testing/program.h"
+#include "clat/testing/testbed.h"
+#include "libpolicy/base/unique_fd.h"
+#include "libpolicy/testing/net_namespace.h"
+#include "libpolicy/testing/process.h"
+#include "libpolicy/testing/test_environment.h"
+
+namespace netpolicy {
+namespace {
+
+using clat::testing::RunProgram;
+using clat::testing::Testbed;
+using testing::ChildProcess;
+using testing::NetNamespace;
+
+// The peer has the IPv6 addresses that the IPv4 ones are translated to, so that
+// nothing but the translator in question is in the way.
+struct Variant {
+  const char* name;
+  const char* address;
+  const char* peer;  // what the peer has it as
+};
+constexpr std::array<Variant, 3> kVariants = {
+    {{"native", Testbed::kRouter6, Testbed::kRouter6},
+     {"ours", "203.0.113.2", "2001:db8:64::cb00:7102"},
+     {"tayga", "203.0.113.3", "2001:db8:64::cb00:7103"}}};
+
+constexpr int kEchoPort = 7;
+constexpr int kCountPort = 9;
+constexpr int kRequests = 3000;
+
+// tayga as the translator of the host, for one of the peer's addresses.
+void SetUpTayga(Testbed& bed) {
+  const std::string config = bed.scratch().File("clat.conf");
+  Require(clat::testing::WriteFile(
+      config, absl::StrCat("tun-device clat\n"
+                           "ipv4-addr 192.168.254.1\n"
+                           "prefix ",
+                           Testbed::kPrefix,
+                           "\nipv6-addr 2001:db8:1::63\n"
+                           "map 192.168.254.2 2001:db8:1::64\n"
+                           "data-dir ",
+                           bed.scratch().path(), "\n")));
+  Require(Testbed::Shell(
+      bed.host(),
+      absl::StrCat("/usr/sbin/tayga --config ", config,
+                   " --mktun && ip link set clat up && "
+                   "ip addr add 192.168.254.2/32 dev clat && "
+                   "ip route add 203.0.113.3 dev clat src 192.168.254.2 && "
+                   "ip -6 route add 2001:db8:1::64 dev clat && "
+                   "echo 1 > /proc/sys/net/ipv6/conf/all/forwarding")));
+  Require(bed.Serve(bed.host(), {"/usr/sbin/tayga", "--config", config, "-d"}));
+  Require(Testbed::Shell(bed.router(), absl::StrCat("ip -6 route add "
+                                                    "2001:db8:1::64 via ",
+                                                    Testbed::kHost6)));
+}
+
+// Bits a second, as iperf3 says.
+double Iperf(const Testbed& bed, const Variant& variant,
+             const std::string& options) {
+  const auto result =
+      Require(RunProgram(bed.host(),
+                         {"/bin/sh", "-c",
+                          absl::StrCat("iperf3 -J -t 1 -O 0.2 -c ",
+                                       variant.address, " ", options)},
+                         absl::Seconds(30)));
+  const auto json =
+      nlohmann::json::parse(result.output, nullptr, /*allow_exceptions=*/false);
+  if (result.exit_code != 0 || json.is_discarded()) {
+    fprintf(stderr, "iperf3 %s %s: %s\n", variant.name, options.c_str(),
+            result.output.c_str());
+    exit(1);
+  }
+  return json["end"]["sum_received"]["bits_per_second"];
+}
+
+// Datagrams that Count() has received, in memory that both processes see.
+std::atomic<uint64_t>* received = nullptr;
+
+UniqueFd ListenOn(const char* address, int port) {
+  UniqueFd fd(socket(AF_INET6, SOCK_DGRAM, 0));
+  sockaddr_in6 own{};
+  own.sin6_family = AF_INET6;
+  inet_pton(AF_INET6, address, &own.sin6_addr);
+  own.sin6_port = htons(static_cast<uint16_t>(port));
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof(own)) != 0) {
+    perror("bind");
+    exit(1);
+  }
+  return fd;
+}
+
+int Count() {
+  const UniqueFd fd = ListenOn("::", kCountPort);
+  char data[2048];
+  while (true) {
+    if (recv(fd.get(), data, sizeof(data), 0) > 0) ++*received;
+  }
+}
+
+// Answers have to come from the address that was asked.
+int Echo(const Variant& variant) {
+  const UniqueFd listener = ListenOn(variant.peer, kEchoPort);
+  const int fd = listener.get();
+  while (true) {
+    char data[64];
+    sockaddr_in6 from;
+    socklen_t size = sizeof(from);
+    const ssize_t got = recvfrom(fd, data, sizeof(data), 0,
+                                 reinterpret_cast<sockaddr*>(&from), &size);
+    if (got >= 0) {
+      (void)sendto(fd, data, static_cast<size_t>(got), 0,
+                   reinterpret_cast<sockaddr*>(&from), size);
+    }
+  }
+}
+
+// A socket of the host's that is connected to the peer.
+UniqueFd Connect(const Testbed& bed, const Variant& variant, int port) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof(sockaddr_in6);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
+  if (inet_pton(AF_INET6, variant.address, &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(static_cast<uint16_t>(port));
+  } else {
+    size = sizeof(sockaddr_in);
+    inet_pton(AF_INET, variant.address, &v4->sin_addr);
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(static_cast<uint16_t>(port));
+  }
+  UniqueFd fd = Require(bed.host().OpenSocket(address.ss_family, SOCK_DGRAM));
+  const timeval patience = {.tv_sec = 2, .tv_usec = 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {
+    perror("connect");
+    exit(1);
+  }
+  return fd;
+}
+
+// Datagrams a second that arrive, out of as many as one process can send.
+double Datagrams(const Testbed& bed, const Variant& variant, size_t size) {
+  const UniqueFd fd = Connect(bed, variant, kCountPort);
+  const std::string data(size, 'x');
+  const uint64_t before = *received;
+  const double start = SecondsOn(CLOCK_MONOTONIC);
+  double now = start;
+  while (now < start + 1) {
+    for (int i = 0; i < 100; ++i) {
+      // What does not fit is what the figure is about.
+      (void)!send(fd.get(), data.data(), data.size(), 0);
+    }
+    now = SecondsOn(CLOCK_MONOTONIC);
+  }
+  const double rate = static_cast<double>(*received - before) / (now - start);
+  // What is queued is not the next one's.
+  absl::SleepFor(absl::Milliseconds(200));
+  if (rate == 0) {
+    fprintf(stderr, "%s: no datagram arrives\n", variant.name);
+    exit(1);
+  }
+  return rate;
+}
+
+// The median time of a request and its answer, in microseconds.
+double RoundTrip(const Testbed& bed, const Variant& variant) {
+  const UniqueFd fd = Connect(bed, variant, kEchoPort);
+  std::vector<double> times;
+  for (int i = 0; i < kRequests; ++i) {
+    char data = 'x';
+    const double start = SecondsOn(CLOCK_MONOTONIC);
+    if (send(fd.get(), &data, 1, 0) != 1 || recv(fd.get(), &data, 1, 0) != 1) {
+      fprintf(stderr, "%s: no answer\n", variant.name);
+      exit(1);
+    }
+    times.push_back((SecondsOn(CLOCK_MONOTONIC) - start) * 1e6);
+  }
+  return Median(std::move(times));
+}
+
+struct Question {
+  const char* name;
+  const char* unit;
+  std::function<double(const Testbed&, const Variant&)> measure;
+};
+
+std::vector<Question> Questions() {
+  const auto iperf = [](const char* options) {
+    return [=](const Testbed& bed, const Variant& variant) {
+      return Iperf(bed, variant, options);
+    };
+  };
+  const auto datagrams = [](size_t size) {
+    return [=](const Testbed& bed, const Variant& variant) {
+      return Datagrams(bed, variant, size);
+    };
+  };
+  return {{"tcp_send", "bit/s", iperf("")},
+          {"tcp_receive", "bit/s", iperf("-R")},
+          {"tcp_send_4_streams", "bit/s", iperf("-P 4")},
+          {"udp_64_bytes", "packet/s", datagrams(64)},
+          {"udp_1400_bytes", "packet/s", datagrams(1400)},
+          {"udp_round_trip", "us", RoundTrip}};
+}
+
+int Main(int argc, char** argv) {
+  int rounds = 5;
+  std::string out;
+  CLI::App app("Measures native IPv6, our translation and tayga in turn.");
+  app.add_option("--rounds", rounds, "of everything (default: 5)")
+      ->check(CLI::Range(1, 1000));
+  app.add_option("--out", out, "file to write JSON to");
+  CLI11_PARSE(app, argc, argv);
+  if (const auto missing = Testbed::MissingPlat()) {
+    fprintf(stderr, "%s\n", missing->c_str());
+    return 1;
+  }
+
+  Testbed bed = Require(Testbed::Create());
+  for (size_t i = 1; i < kVariants.size(); ++i) {
+    Require(Testbed::Shell(bed.router(),
+                           absl::StrCat("ip -6 addr add ", kVariants[i].peer,
+                                        "/128 dev down0 nodad")));
+  }
+  SetUpTayga(bed);
+  auto bpffs = Require(testing::BpfFs::Mount());
+  {
+    const auto inside = Require(testing::ScopedNetns::Enter(bed.host()));
+    Require(
+        clat::DirectClat(bpffs.path() + "/clat")
+            .Start("eth0", {.prefix = *clat::Pref64::Parse(Testbed::kPrefix)}));
+  }
+  Require(bed.Serve(bed.router(), {"/usr/bin/iperf3", "-s"}));
+  std::vector<ChildProcess> echoes;
+  for (const Variant& variant : kVariants) {
+    echoes.push_back(Require(ChildProcess::Start(
+        {.netns = bed.router().fd()}, [&] { return Echo(variant); })));
+  }
+  void* shared = mmap(nullptr, sizeof(*received), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) {
+    perror("mmap");
+    return 1;
+  }
+  received = new (shared) std::atomic<uint64_t>(0);
+  const auto count =
+      Require(ChildProcess::Start({.netns = bed.router().fd()}, Count));
+  absl::SleepFor(absl::Seconds(1));
+
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  printf("%-20s %12s %12s %12s %12s %12s  %s\n", "", "native", "ours", "tayga",
+         "ours/native", "ours/tayga", "unit");
+  for (const Question& question : Questions()) {
+    std::array<std::vector<double>, kVariants.size()> values;
+    std::vector<double> by_native, by_tayga;
+    for (int round = 0; round < rounds; ++round) {
+      // In an order that changes.
+      for (size_t i = 0; i < kVariants.size(); ++i) {
+        const size_t which =
+            (i + static_cast<size_t>(round)) % kVariants.size();
+        values[which].push_back(question.measure(bed, kVariants[which]));
+      }
+      by_native.push_back(values[1].back() / values[0].back());
+      by_tayga.push_back(values[1].back() / values[2].back());
+    }
+    nlohmann::ordered_json row = {{"name", question.name},
+                                  {"unit", question.unit}};
+    printf("%-20s", question.name);
+    for (size_t i = 0; i < kVariants.size(); ++i) {
+      row[kVariants[i].name] = Median(values[i]);
+      printf(" %12.4g", Median(values[i]));
+    }
+    row["ours_by_native"] = Median(by_native);
+    row["ours_by_tayga"] = Median(by_tayga);
+    printf(" %12.3f %12.3f  %s\n", Median(by_native), Median(by_tayga),
+           question.unit);
+    fflush(stdout);
+    results.push_back(std::move(row));
+  }
+  if (out.empty()) return 0;
+  const nlohmann::ordered_json document = {
+      {"version", 1}, {"rounds", rounds}, {"results", std::move(results)}};
+  Require(clat::testing::WriteFile(out, document.dump(2) + "\n"));
+  return 0;
+}
+
+}  // namespace
+}  // namespace netpolicy
+
+int main(int argc, char** argv) { return netpolicy::Main(argc, argv); }
