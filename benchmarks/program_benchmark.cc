@@ -22,6 +22,7 @@
 #include "benchmarks/policy_programs.h"
 #include "benchmarks/reference.skel.h"
 #include "bpf_progs/abi/stats.h"
+#include "libpolicy/testing/net_namespace.h"
 
 namespace netpolicy {
 namespace {
@@ -129,6 +130,9 @@ Sample TakeSampleOnTwoCpus(int program_fd, int direction) {
 // Takes samples for as long as the benchmark goes on.
 template <typename Take>
 void Measure(benchmark::State& state, Take take) {
+  // Threads that are started from now on are there, too.
+  const auto inside =
+      Require(testing::ScopedNetns::Enter(PacketLink::Get().netns));
   std::vector<double> gross;
   std::vector<double> net;
   std::vector<double> reference;
@@ -246,6 +250,14 @@ void RegisterProgramBenchmarks() {
                             Cpus::kOne);
            });
     }
+  }
+  for (uint32_t prefixes : {10u, 10'000u}) {
+    both("first_packet", absl::StrCat("/prefixes:", prefixes),
+         [&](const std::string& name, int direction) {
+           RegisterPolicy(name,
+                          {.path = Path::kFirstPacket, .prefixes = prefixes},
+                          direction, Cpus::kOne);
+         });
   }
 }
 
