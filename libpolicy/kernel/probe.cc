@@ -58,7 +58,7 @@ UniqueFd MakeMap(bpf_map_type type, uint32_t key_size, uint32_t value_size,
 }
 
 // A program that lets everything pass; attached to nothing.
-UniqueFd LoadEgressProgram() {
+UniqueFd LoadPassingProgram(bpf_prog_type type, bpf_attach_type attach_type) {
   const bpf_insn instructions[] = {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K,
        .dst_reg = BPF_REG_0,
@@ -71,11 +71,9 @@ UniqueFd LoadEgressProgram() {
        .off = 0,
        .imm = 0},
   };
-  LIBBPF_OPTS(bpf_prog_load_opts, options,
-              .expected_attach_type = BPF_CGROUP_INET_EGRESS);
-  return UniqueFd(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "np_probe", "GPL",
-                                instructions, std::size(instructions),
-                                &options));
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = attach_type);
+  return UniqueFd(bpf_prog_load(type, "np_probe", "GPL", instructions,
+                                std::size(instructions), &options));
 }
 
 Feature ProbeCapabilities() {
@@ -131,7 +129,8 @@ Feature ProbeBtf() {
 
 // Counts on cgroup_skb programs, and whether they become machine code.
 void ProbePrograms(std::vector<Feature>& features) {
-  const UniqueFd program = LoadEgressProgram();
+  const UniqueFd program =
+      LoadPassingProgram(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS);
   const int error = program.ok() ? 0 : errno;
   features.push_back(Needed(
       "cgroup_skb", program.ok(), "packets can be judged at a cgroup",
@@ -146,6 +145,20 @@ void ProbePrograms(std::vector<Feature>& features) {
       Needed("cgroup_link", has_links,
              "programs attach beside others' and outlive the daemon",
              "no links to cgroups: no enforcement"));
+
+  bool has_address_hooks = true;
+  for (bpf_attach_type hook :
+       {BPF_CGROUP_INET4_BIND, BPF_CGROUP_INET6_BIND, BPF_CGROUP_INET4_CONNECT,
+        BPF_CGROUP_INET6_CONNECT, BPF_CGROUP_UDP4_SENDMSG,
+        BPF_CGROUP_UDP6_SENDMSG}) {
+    has_address_hooks &=
+        LoadPassingProgram(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, hook).ok();
+  }
+  features.push_back(
+      Needed("cgroup_sock_addr", has_address_hooks,
+             "calls that can't succeed are refused at once: bind(), connect(), "
+             "sendmsg()",
+             "no programs at bind(), connect() and sendmsg(): no enforcement"));
 
   const absl::StatusOr<ProgramInfo> info = ReadProgramInfo(program.get());
   features.push_back(Wanted("jit", info.ok() && info->jited_bytes > 0,
@@ -167,6 +180,17 @@ void ProbeStorage(std::vector<Feature>& features) {
       "a socket's owner is taken when it is made",
       "a socket's owner is taken at its first packet: who changed it before by "
       "fchown is charged"));
+}
+
+bool HasPrefixTables() {
+  const UniqueFd map =
+      MakeMap(BPF_MAP_TYPE_LPM_TRIE, 8, 8, 2, BPF_F_NO_PREALLOC);
+  // 10.0.0.0/8, and an address in it.
+  const uint8_t prefix[8] = {8, 0, 0, 0, 10, 0, 0, 0};
+  const uint8_t address[8] = {32, 0, 0, 0, 10, 1, 2, 3};
+  uint64_t value = 1;
+  return map.ok() && bpf_map_update_elem(map.get(), prefix, &value, 0) == 0 &&
+         bpf_map_lookup_elem(map.get(), address, &value) == 0;
 }
 
 bool HasMappedArrays() {
@@ -302,6 +326,13 @@ std::vector<Feature> ProbeFeatures(absl::string_view cgroup,
   features.push_back(Needed(
       "mapped_arrays", HasMappedArrays(), "a policy is published by one store",
       "arrays can't be mapped into memory: no atomic commit"));
+  features.push_back(Needed("prefix_tables", HasPrefixTables(),
+                            "rules can name networks and interfaces",
+                            "no longest-prefix tables: no enforcement"));
+  features.push_back(Needed(
+      "lru_tables", MakeMap(BPF_MAP_TYPE_LRU_HASH, 4, 8, 1).ok(),
+      "the last peers of which something was refused are remembered",
+      "no tables that forget what is oldest: the programs can't be loaded"));
   features.push_back(Needed("fence", HasFence(),
                             "a commit can wait until no packet meets the old "
                             "policy",

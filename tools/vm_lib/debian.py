@@ -11,9 +11,11 @@ import re
 import subprocess
 import tarfile
 import tempfile
+import time
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-APT_SECONDS = 600
+# For everything about one kernel, from all suites that may have it.
+FETCH_SECONDS = 300
 
 _RELEASES = {
     "oldoldstable", "oldstable", "stable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky", "duke",
@@ -48,13 +50,13 @@ def write_atomically(path, data, mode=0o644):
     os.rename(out.name, path)
 
 
-def run(what, command, cwd=None, env=None):
+def run(what, command, cwd=None, env=None, seconds=FETCH_SECONDS):
     try:
-        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=APT_SECONDS, check=False)
+        done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=max(seconds, 0.001), check=False)
     except FileNotFoundError as error:
         raise PackageError(f"{what}: {command[0]} is not installed") from error
     except subprocess.TimeoutExpired as error:
-        raise PackageError(f"{what}: no answer in {APT_SECONDS} s") from error
+        raise PackageError(f"{what}: no answer in {FETCH_SECONDS} s") from error
     if done.returncode != 0:
         raise PackageError(f"{what}: {' '.join((done.stderr or done.stdout).split())[-500:]}")
     return done.stdout
@@ -78,7 +80,8 @@ def repositories():
 class Apt:
     """apt with one suite, and lists and archives of its own."""
 
-    def __init__(self, directory, uri, suite):
+    def __init__(self, directory, uri, suite, deadline):
+        self._deadline = deadline
         self.archives = os.path.join(directory, "archives")
         for name in ("state/lists/partial", "cache/archives/partial", "archives"):
             os.makedirs(os.path.join(directory, name), exist_ok=True)
@@ -98,7 +101,7 @@ class Apt:
 
     def _call(self, what, *arguments):
         return run(what, [arguments[0], "-q", "-c", self._config, *arguments[1:]], cwd=self.archives,
-                    env={**os.environ, "LC_ALL": "C"})
+                   env={**os.environ, "LC_ALL": "C"}, seconds=self._deadline - time.monotonic())
 
     def update(self, suite):
         self._call(f"update list of {suite}", "apt-get", "-o", "APT::Update::Error-Mode=any", "update")
@@ -145,6 +148,7 @@ def fetch(what, suites, directory, say, use):
     if not known:
         raise PackageError(f"fetch {what}: apt is configured with no Debian archive")
     faults = []
+    deadline = time.monotonic() + FETCH_SECONDS
     for suite in suites:
         uri = known.get(suite.endswith("-security"))
         if uri is None:
@@ -153,7 +157,7 @@ def fetch(what, suites, directory, say, use):
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=directory) as work:
             try:
                 say(f"{what}: looking in {suite}")
-                apt = Apt(work, uri, suite)
+                apt = Apt(work, uri, suite, deadline)
                 apt.update(suite)
                 return use(apt, suite)
             except PackageError as error:

@@ -14,6 +14,7 @@ from vm_lib import guest
 from vm_lib import image
 from vm_lib import kernels
 from vm_lib import machine
+from vm_lib import record
 from vm_lib import session
 from vm_lib import suite_list
 
@@ -22,8 +23,8 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 # An emulated machine keeps one processor busy.
 _MACHINES_AT_ONCE = max(1, min(2, os.cpu_count() or 1))
 _OUTPUT_LINES = 60
-# For the tests of one kernel, so that all kernels stay within an hour whatever happens.
-_KERNEL_SECONDS = 1200
+# For the tests of one kernel, so that all kernels stay within half an hour whatever happens.
+_KERNEL_SECONDS = 900
 
 
 def _build(tests):
@@ -45,6 +46,8 @@ class _Report:
     cases: list = dataclasses.field(default_factory=list)
     lines: list = dataclasses.field(default_factory=list)
     seconds: float = 0.0
+    version: str = ""
+    features: list = dataclasses.field(default_factory=list)
 
     def add(self, status, name, detail=""):
         self.cases.append((status, f"kernel {self.key} {name}".rstrip(), " ".join(detail.split())))
@@ -78,6 +81,9 @@ def _run_kernel(key, tests, bin_directory, output):
         report.add("failed", "", str(error))
         return report
     report.seconds = outcome.result.total
+    report.version = outcome.kernel.version
+    for done in outcome.result.runs:
+        report.features += record.features_in(done.output.decode(errors="replace"))
     with tempfile.TemporaryDirectory(prefix="netpolicy-vm-") as work:
         machine.extract(outcome.result, work)
         for number, (test, ended) in enumerate(zip(tests, outcome.runs)):
@@ -105,17 +111,31 @@ def _report_test(report, test, ended, runs, xml):
     report.lines += ["    | " + line for line in printed[-_OUTPUT_LINES:]]
 
 
-def run(keys, results=None, output=None):
-    """Runs the suite under each kernel, prints a line for each, appends to the file `results`; returns the exit code."""
+def _tree():
+    """The commit that is run, and whether the tree differs from it."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty=, changed", "--exclude", "*"], cwd=_ROOT, capture_output=True,
+                          text=True, check=False)
+    return f"commit {done.stdout.strip()}" if done.returncode == 0 else "a tree that git does not know"
+
+
+def run(keys, results=None, output=None, record_file=None, fast=False):
+    """Runs the suite under each kernel, prints a line for each, appends to the file `results`; returns the exit code.
+
+    `record_file` is written when all kernels were had. `fast` leaves out what is marked as slow.
+    """
     if "host" in keys:
         raise suite_list.SuiteError("run suite on host: tools/test does that")
     tests = suite_list.read(os.path.join(_ROOT, LIST_NAME))
+    if fast:
+        tests = [test for test in tests if not test.slow]
     if not tests:
         print(f"no test in {LIST_NAME}")
         return 0
     bin_directory = _build(tests)
     printing = threading.Lock()
     failed = 0
+    reports = {}
+    source = _tree()
 
     def one(key):
         report = _run_kernel(key, tests, bin_directory, output)
@@ -123,6 +143,7 @@ def run(keys, results=None, output=None):
             for line in report.lines:
                 print(line)
             print(report.line(), flush=True)
+            reports[key] = report
             if results:
                 with open(results, "a", encoding="utf-8") as out:
                     out.writelines("\t".join(case) + "\n" for case in report.cases)
@@ -139,4 +160,10 @@ def run(keys, results=None, output=None):
             machine.stop_all()
             raise
     sys.stdout.flush()
+    if record_file:
+        if not all(report.version for report in reports.values()):
+            raise suite_list.SuiteError(f"write {record_file}: not every kernel could be had")
+        record.write(record_file, [record.Kernel(key, reports[key].version, round(reports[key].seconds), reports[key].features,
+                                                 reports[key].cases) for key in keys],
+                     [source + (", without the slow tests" if fast else "")])
     return 1 if failed else 0

@@ -19,6 +19,7 @@ class Test:
     data: list
     environment: dict
     seconds: int
+    slow: bool = False
 
     def binary(self, bin_directory):
         package, _, name = self.label[2:].partition(":")
@@ -38,6 +39,7 @@ def read(path):
     parser.add_argument("--data", action="append", default=[])
     parser.add_argument("--env", action="append", default=[])
     parser.add_argument("--timeout", type=int, default=300)
+    parser.add_argument("--slow", action="store_true")
     tests = []
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -53,5 +55,5 @@ def read(path):
             except (SuiteError, ValueError) as error:
                 raise SuiteError(f"read {path}:{number}: {error}") from error
             tests.append(Test(options.label, options.tools, [entry.partition(":")[::2] for entry in options.data],
-                              dict(setting.split("=", 1) for setting in options.env), options.timeout))
+                              dict(setting.split("=", 1) for setting in options.env), options.timeout, options.slow))
     return tests

@@ -3,10 +3,14 @@
 import os
 import tempfile
 import unittest
+from unittest import mock
 
+from vm_lib import debian
 from vm_lib import image
 from vm_lib import klog
 from vm_lib import modules
+from vm_lib import record
+from vm_lib import suite
 from vm_lib import suite_list
 
 
@@ -142,10 +146,10 @@ class SuiteList(unittest.TestCase):
             return suite_list.read(out.name)
 
     def test_a_line_has_a_label_and_options(self):
-        tests = self.read("# none\n//a/b:c --with ip --with nft --env A=b=c --data x:/y --timeout 9 # why\n//d\n")
+        tests = self.read("# none\n//a/b:c --with ip --with nft --env A=b=c --data x:/y --timeout 9 # why\n//d --slow\n")
         self.assertEqual(tests, [
             suite_list.Test("//a/b:c", ["ip", "nft"], [("x", "/y")], {"A": "b=c"}, 9),
-            suite_list.Test("//d", [], [], {}, 300),
+            suite_list.Test("//d", [], [], {}, 300, True),
         ])
         self.assertEqual([test.binary("/bin") for test in tests], ["/bin/a/b/c", "/bin/d/d"])
 
@@ -153,6 +157,55 @@ class SuiteList(unittest.TestCase):
         for name, (text, message) in self.FAULTS.items():
             with self.subTest(name), self.assertRaisesRegex(suite_list.SuiteError, message):
                 self.read(text)
+
+
+class Absence(unittest.TestCase):
+    def test_a_mirror_that_does_not_answer_is_given_up(self):
+        with self.assertRaisesRegex(debian.PackageError, "update list: no answer in"):
+            debian.run("update list", ["sleep", "60"], seconds=0.05)
+
+    def test_a_program_that_is_not_installed_is_named(self):
+        with self.assertRaisesRegex(debian.PackageError, "start machine: no-such-qemu is not installed"):
+            debian.run("start machine", ["no-such-qemu"])
+
+    def test_a_kernel_that_cannot_be_had_is_skipped(self):
+        with mock.patch("vm_lib.session.run", side_effect=debian.PackageError("fetch kernel 5.10: no archive")):
+            report = suite._run_kernel("5.10", [], "", None)  # pylint: disable=protected-access
+        self.assertEqual(report.cases, [("skipped", "kernel 5.10", "fetch kernel 5.10: no archive")])
+        self.assertEqual(report.line(), "kernel 5.10: 0 passed, 0 failed, 1 skipped (0.0 s)")
+
+
+class Record(unittest.TestCase):
+    def kernels(self):
+        old = record.Kernel("5.10", "5.10.1", 30, record.features_in("noise\ntcx=fallback: by filters: slower\n"), [
+            ("passed", "kernel 5.10 //a:b_test Suite.One", ""),
+            ("skipped", "kernel 5.10 //a:b_test Suite.Two/X", "needs tcx (Linux 6.6)"),
+        ])
+        new = record.Kernel("6.12", "6.12.9", 31, record.features_in("tcx=native: by links\nnew=absent: not there\n"), [
+            ("passed", "kernel 6.12 //a:b_test Suite.One", ""),
+            ("passed", "kernel 6.12 //a:b_test Suite.Two/X", ""),
+            ("passed", "kernel 6.12 //c:d", ""),
+        ])
+        return [old, new]
+
+    def test_what_is_written_is_read(self):
+        read = record.parse(record.text(self.kernels(), ["commit 1234567"]).splitlines())
+        self.assertEqual(read.sources, ["commit 1234567"])
+        self.assertEqual(read.kernels, [("5.10", "5.10.1", 30), ("6.12", "6.12.9", 31)])
+        self.assertEqual(read.features, {"tcx": {"5.10": "fallback", "6.12": "native"}, "new": {"5.10": "-", "6.12": "absent"}})
+        self.assertEqual(read.notes["tcx", "5.10"], "by filters: slower")
+        self.assertEqual(read.cases, {
+            ("//a:b_test", "Suite.One"): {"5.10": "passed", "6.12": "passed"},
+            ("//a:b_test", "Suite.Two/X"): {"5.10": "skipped", "6.12": "passed"},
+            ("//c:d", "-"): {"5.10": "-", "6.12": "passed"},
+        })
+        self.assertEqual(read.reasons, {("5.10", "//a:b_test", "Suite.Two/X"): "needs tcx (Linux 6.6)"})
+
+    def test_a_fault_names_its_line(self):
+        with self.assertRaisesRegex(record.RecordError, "^read record:2: "):
+            record.parse(["kernel 5.10 5.10.1 30", "case //a:b Suite.One passed failed"])
+        with self.assertRaisesRegex(record.RecordError, "read record:1: unknown kind of line kernle"):
+            record.parse(["kernle 5.10 5.10.1 30"])
 
 
 if __name__ == "__main__":
