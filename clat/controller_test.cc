@@ -7,6 +7,7 @@
 
 #include <poll.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <functional>
 #include <memory>
@@ -17,10 +18,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "clat/testing/fake_router.h"
+#include "clat/testing/program.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/kernel/tc_link.h"
 #include "libpolicy/testing/net_namespace.h"
+#include "libpolicy/testing/process.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "libpolicy/testing/test_environment.h"
 #include "libpolicy/testing/veth_pair.h"
@@ -264,6 +267,55 @@ TEST_F(ControllerTest, EndsWithTheLifetimeOfThePrefix) {
   ASSERT_TRUE(UntilOn(kPrefix)) << events_;
   EXPECT_TRUE(UntilOff("no_prefix", "eth0", absl::Seconds(12))) << events_;
   EXPECT_EQ(Traces(), "");
+}
+
+// Debian's unbound, with DNS64 in front of a zone of its own.
+TEST_F(ControllerTest, Rfc9872DnsIsAskedWhereNoRouterTells) {
+  constexpr char kUnbound[] = "/usr/sbin/unbound";
+  if (access(kUnbound, X_OK) != 0) GTEST_SKIP() << "needs " << kUnbound;
+  ASSERT_THAT(router_->AddAddress("eth0", "2001:db8:1::53", 64), IsOk());
+  auto scratch = netpolicy::testing::ScratchDir::Create();
+  ASSERT_THAT(scratch, IsOk());
+  const std::string common =
+      "server:\n  username: \"\"\n  chroot: \"\"\n  pidfile: \"\"\n"
+      "  use-syslog: no\n  do-daemonize: no\n  num-threads: 1\n"
+      "  do-not-query-localhost: no\n  access-control: ::0/0 allow\n";
+  ASSERT_THAT(
+      testing::WriteFile(
+          scratch->File("zone"),
+          common + "  interface: ::1\n  port: 5301\n"
+                   "  local-zone: ipv4only.arpa. static\n"
+                   "  local-data: \"ipv4only.arpa. 600 A 192.0.0.170\"\n"),
+      IsOk());
+  ASSERT_THAT(testing::WriteFile(
+                  scratch->File("dns64"),
+                  absl::StrCat(common,
+                               "  interface: 2001:db8:1::53\n  port: 53\n"
+                               "  module-config: \"dns64 iterator\"\n"
+                               "  dns64-prefix: ",
+                               kPrefix,
+                               "\nforward-zone:\n  name: \".\"\n"
+                               "  forward-addr: ::1@5301\n")),
+              IsOk());
+  std::vector<netpolicy::testing::ChildProcess> servers;
+  for (const char* name : {"zone", "dns64"}) {
+    auto server = testing::StartProgram(
+        *router_, {kUnbound, "-d", "-c", scratch->File(name)},
+        scratch->File("log"));
+    ASSERT_THAT(server, IsOk());
+    servers.push_back(*std::move(server));
+  }
+  ControllerOptions options = Options();
+  options.dns_servers = {"2001:db8:1::53"};
+  Open(options);
+  Advertise({});
+  ASSERT_TRUE(UntilOn(kPrefix, "eth0", absl::Seconds(25)))
+      << Status().off_reason << events_
+      << testing::ReadFile(scratch->File("log"));
+  EXPECT_EQ(Status().translation->source, "dns");
+  Advertise({{*Pref64::Parse(kOther)}});
+  ASSERT_TRUE(UntilOn(kOther)) << "routers come first";
+  EXPECT_EQ(Status().translation->source, "router");
 }
 
 TEST_F(ControllerTest, AnAddressThatSomebodyHasIsNotTaken) {

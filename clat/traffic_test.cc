@@ -111,6 +111,17 @@ const Row kRows[] = {
      "traceroute -n -q 1 -w 2 -m 2 203.0.113.2", " 2  192.0.0.8 "},
     {"a closed port", "", "curl -s -m 5 http://203.0.113.2:81/ || echo code $?",
      "code 7"},
+    {"a protocol without ports",
+     "exec python3 -c 'import socket\n"
+     "s=socket.socket(2,3,253)\n"
+     "d,a=s.recvfrom(2000)\n"
+     "s.sendto(d[20:],a)'",
+     "sleep 0.5; python3 -c 'import socket\n"
+     "s=socket.socket(2,3,253)\n"
+     "s.settimeout(3)\n"
+     "s.sendto(b\"as it is\",(\"203.0.113.2\",0))\n"
+     "print(s.recvfrom(2000)[0][20:])'",
+     "as it is"},
     {"hundreds of connections at once",
      "exec socat TCP4-LISTEN:7,fork,backlog=400 PIPE",
      "sleep 0.3; python3 -c '\n"

@@ -3,6 +3,11 @@
 // The real netd translates, by what its configuration says and by what the real
 // ndc asks for, with the privileges that it keeps; and packets don't need it.
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
 #include <memory>
 #include <string>
 
@@ -14,6 +19,7 @@
 #include "clat/testing/testbed.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "libpolicy/testing/process.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "netd/daemon/netd_process.h"
 
@@ -139,6 +145,71 @@ TEST_F(NetdClatTest, StartsAndStopsAsAsked) {
   EXPECT_EQ(Run(Inside({"--detach"})).code, 0);
   EXPECT_THAT(Testbed::Shell(bed_->host(), "ip addr; ip route"),
               IsOkAndHolds(Not(HasSubstr("192.0.0."))));
+}
+
+// Rules and counters are where the application's socket is: before translation
+// out, and behind it in.
+TEST_F(NetdClatTest, RulesAndCountersSeeIpv4) {
+  constexpr uid_t kAllowed = 10007;
+  constexpr uid_t kDenied = 10008;
+  auto netd = StartReady(
+      Inside({"--clat-interfaces", "eth*", "--clat-prefix", Testbed::kPrefix}));
+  ASSERT_NE(netd, nullptr);
+  ASSERT_TRUE(StatusSays("eth0 (automatic): translates")) << netd->Output();
+  ASSERT_THAT(Commit({SetUidRule{Uid{kDenied}, Action::kDeny}}), IsOk());
+  ASSERT_THAT(
+      bed_->Serve(bed_->server(),
+                  {"/bin/sh", "-c", "exec socat UDP4-RECVFROM:7,fork PIPE"}),
+      IsOk());
+  absl::SleepFor(absl::Milliseconds(300));
+  // Requests of 100 bytes that were answered.
+  const auto exchange = [&](uid_t uid) {
+    return RunInChild(
+        {.uid = uid, .cgroup = cgroup_->path(), .netns = bed_->host().fd()},
+        [] {
+          const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+          const timeval patience = {.tv_sec = 1, .tv_usec = 0};
+          setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+          sockaddr_in to{};
+          to.sin_family = AF_INET;
+          to.sin_port = htons(7);
+          inet_pton(AF_INET, "203.0.113.2", &to.sin_addr);
+          char data[100] = {};
+          int answers = 0;
+          for (int i = 0; i < 3; ++i) {
+            (void)sendto(fd, data, sizeof(data), 0,
+                         reinterpret_cast<sockaddr*>(&to), sizeof(to));
+            if (recv(fd, data, sizeof(data), 0) == 100) ++answers;
+          }
+          return answers;
+        });
+  };
+  EXPECT_THAT(exchange(kAllowed), IsOkAndHolds(3));
+  EXPECT_THAT(exchange(kDenied), IsOkAndHolds(0));
+  auto client = Connect();
+  ASSERT_NE(client, nullptr);
+  auto stats = client->Stats();
+  ASSERT_THAT(stats, IsOk());
+  TrafficCounters rx, tx;
+  for (const StatsRow& row : stats->rows) {
+    EXPECT_NE(row.uid, Uid{kDenied});
+    if (row.uid != Uid{kAllowed}) continue;
+    rx.packets += row.rx.packets;
+    rx.bytes += row.rx.bytes;
+    tx.packets += row.tx.packets;
+    tx.bytes += row.tx.bytes;
+  }
+  // 20 of IPv4 and 8 of UDP, not 40 of IPv6.
+  EXPECT_EQ(tx.packets, 3u);
+  EXPECT_EQ(tx.bytes, 3u * 128u);
+  EXPECT_EQ(rx.packets, 3u);
+  EXPECT_EQ(rx.bytes, 3u * 128u);
+  uint64_t refused = 0;
+  for (const DropRow& row : stats->drops) {
+    if (row.uid == Uid{kDenied}) refused += row.packets;
+  }
+  EXPECT_GT(refused, 0u);
+  Stop(*netd);
 }
 
 TEST_F(NetdClatTest, DoesNotTranslateUnlessItIsConfigured) {
