@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +15,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/kernel/errno_status.h"
 
@@ -47,6 +47,9 @@ constexpr absl::Duration kAddressPoll = absl::Milliseconds(100);
 // Most addresses that may turn out to be somebody else's (RFC 7217, 6).
 constexpr uint32_t kMaxAttempts = 3;
 
+// The network is looked at no more often, however often it changes.
+constexpr absl::Duration kLookInterval = absl::Milliseconds(20);
+
 std::string Describe(const UplinkPlan& plan) {
   return absl::StrCat("prefix=", plan.config.prefix.ToString(),
                       " local4=", plan.config.pairs.front().ip4.ToString(),
@@ -60,38 +63,18 @@ Controller::Controller(ControllerOptions options)
 
 Controller::~Controller() = default;
 
+absl::Time Controller::Now() {
+  timespec now;
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return absl::UnixEpoch() + absl::DurationFromTimespec(now);
+}
+
 absl::StatusOr<std::unique_ptr<Controller>> Controller::Open(
     ControllerOptions options) {
   auto controller =
       std::unique_ptr<Controller>(new Controller(std::move(options)));
   NP_RETURN_IF_ERROR(controller->Init());
   return controller;
-}
-
-absl::StatusOr<std::vector<DiscoveredPrefix>> Controller::Discover(
-    const std::string& interface) {
-  const auto found = uplinks_.find(interface);
-  if (found == uplinks_.end()) {
-    return absl::NotFoundError(
-        absl::StrCat("discover prefixes of ", interface,
-                     ": translation was neither started there nor is it "
-                     "automatic"));
-  }
-  return Discovered(found->second, absl::Now());
-}
-
-std::vector<DiscoveredPrefix> Controller::Discovered(const Uplink& uplink,
-                                                     absl::Time now) const {
-  std::vector<DiscoveredPrefix> all;
-  for (const KnownPrefix& known : prefixes_.All(uplink.ifindex, now)) {
-    DiscoveredPrefix one{known.prefix,
-                         std::string(PrefixSourceName(known.source)),
-                         {},
-                         known.expires - now};
-    if (known.source == PrefixSource::kRouter) one.router = known.router;
-    all.push_back(std::move(one));
-  }
-  return all;
 }
 
 absl::Status Controller::Watch(int fd) {
@@ -115,7 +98,7 @@ absl::Status Controller::Init() {
   NP_ASSIGN_OR_RETURN(installer_,
                       Installer::Open(options_.pin_dir, options_.access));
   epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
-  timer_.reset(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  timer_.reset(timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
   if (!epoll_.ok() || !timer_.ok()) {
     return StatusFromErrno(errno, "watch the network");
   }
@@ -129,7 +112,7 @@ absl::Status Controller::Init() {
     listener_ = *std::move(listener);
     NP_RETURN_IF_ERROR(Watch(listener_->fd()));
   }
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   NP_ASSIGN_OR_RETURN(const auto installed, installer_->Installed());
   for (const auto& [ifindex, identity] : installed) {
     prefixes_.Learn({.ifindex = ifindex,
@@ -137,6 +120,13 @@ absl::Status Controller::Init() {
                      .prefix = identity.prefix,
                      .expires = now + kAdoption},
                     now);
+  }
+  if (options_.mode == ControllerMode::kLook) {
+    NP_ASSIGN_OR_RETURN(const NetworkState network,
+                        ReadNetwork(installer_->netlink()));
+    FindUplinks(network, installed);
+    for (auto& [name, uplink] : uplinks_) uplink.reason.reset();
+    return absl::OkStatus();
   }
   Reconcile(now);
   return absl::OkStatus();
@@ -160,7 +150,7 @@ void Controller::Heard(const RouterNotice& notice, absl::Time now) {
 }
 
 void Controller::Drain() {
-  const absl::Time now = absl::Now();
+  const absl::Time now = Now();
   uint64_t expirations;
   // Only to be not readable any more.
   [[maybe_unused]] const ssize_t ignored =
@@ -186,7 +176,12 @@ void Controller::Drain() {
 
 void Controller::Process() {
   Drain();
-  Reconcile(absl::Now());
+  const absl::Time now = Now();
+  if (now < looked_ + kLookInterval) {
+    SetTimer(looked_ + kLookInterval - now);
+    return;
+  }
+  Reconcile(now);
 }
 
 bool Controller::IsAutomatic(const Link& link) const {
@@ -245,6 +240,7 @@ void Controller::FindUplinks(const NetworkState& network,
 }
 
 void Controller::Reconcile(absl::Time now) {
+  looked_ = now;
   retry_ = Presence::kAbsent;
   auto network = ReadNetwork(installer_->netlink());
   auto installed = installer_->Installed();
@@ -465,10 +461,13 @@ void Controller::ArmTimer(absl::Time now) {
       next = std::min(next, uplink.next_solicitation);
     }
   }
+  SetTimer(next - now);
+}
+
+void Controller::SetTimer(absl::Duration wait) {
   itimerspec when{};
-  if (next != absl::InfiniteFuture()) {
-    when.it_value =
-        absl::ToTimespec(std::max(next - now, absl::Milliseconds(1)));
+  if (wait != absl::InfiniteDuration()) {
+    when.it_value = absl::ToTimespec(std::max(wait, absl::Milliseconds(1)));
   }
   timerfd_settime(timer_.get(), 0, &when, nullptr);
 }
@@ -488,7 +487,7 @@ absl::Status Controller::Start(const std::string& interface,
   uplink.settings = settings;
   uplink.ifindex = link->ifindex;
   uplinks_[interface] = std::move(uplink);
-  Reconcile(absl::Now());
+  Reconcile(Now());
   return absl::OkStatus();
 }
 
@@ -523,55 +522,6 @@ absl::Status Controller::Detach() {
     NP_RETURN_IF_ERROR(installer_->Remove(ifindex, network));
   }
   return installer_->RemovePins();
-}
-
-absl::StatusOr<std::vector<UplinkStatus>> Controller::Uplinks() {
-  const absl::Time now = absl::Now();
-  NP_ASSIGN_OR_RETURN(const NetworkState network,
-                      ReadNetwork(installer_->netlink()));
-  NP_ASSIGN_OR_RETURN(const auto installed, installer_->Installed());
-  std::vector<UplinkStatus> all;
-  for (const auto& [name, uplink] : uplinks_) {
-    const Link* link = network.FindLink(name);
-    UplinkStatus status{
-        .interface = name,
-        .ifindex = link == nullptr ? 0 : ToInt(link->ifindex),
-        .origin = uplink.origin == Origin::kAutomatic ? "automatic" : "asked"};
-    status.prefixes = Discovered(uplink, now);
-    const auto found = installed.find(uplink.ifindex);
-    if (found != installed.end()) {
-      const Identity& identity = found->second;
-      UplinkStatus::Translation translation{.prefix = identity.prefix};
-      const auto best = prefixes_.Best(uplink.ifindex, now);
-      translation.source = std::string(PrefixSourceName(
-          uplink.settings.prefix.has_value() || !best.has_value()
-              ? PrefixSource::kConfigured
-              : best->source));
-      translation.pair = identity.pair;
-      translation.mappings = installer_->Mappings(uplink.ifindex);
-      for (const DefaultRoute4& route : network.routes4) {
-        if (route.ifindex == uplink.ifindex &&
-            route.protocol == kRouteProtocol) {
-          translation.router = route.via6;
-          translation.mtu4 = route.mtu;
-        }
-      }
-      if (auto method = installer_->Method(uplink.ifindex)) {
-        translation.method = std::string(TcMethodName(*method));
-      }
-      NP_ASSIGN_OR_RETURN(translation.counters,
-                          installer_->ReadCounters(uplink.ifindex));
-      status.translation = std::move(translation);
-    }
-    if (uplink.reason.has_value()) {
-      status.off_reason = std::string(OffReasonName(*uplink.reason));
-      status.detail = uplink.error.ok()
-                          ? std::string(OffReasonText(*uplink.reason))
-                          : std::string(uplink.error.message());
-    }
-    all.push_back(std::move(status));
-  }
-  return all;
 }
 
 }  // namespace netpolicy::clat

@@ -57,7 +57,13 @@ struct ControllerEvent {
   std::string detail;  // "prefix=64:ff9b::/96 ..."; the reason; the error
 };
 
+enum class ControllerMode : uint8_t {
+  kWork,
+  kLook,  // only Uplinks() is called, and nothing is changed
+};
+
 struct ControllerOptions {
+  ControllerMode mode = ControllerMode::kWork;
   std::string pin_dir = kDefaultClatPinDir;
   PinAccess access = {};
   // Uplinks that are looked after without being asked for: shell patterns of
@@ -130,6 +136,10 @@ class Controller final : public ClatInterface {
 
   explicit Controller(ControllerOptions options);
 
+  // Since the machine was started, suspension included: lifetimes go on when
+  // somebody sets the clock, as machines without a battery do after the start.
+  static absl::Time Now();
+
   absl::Status Init();
   absl::Status Watch(int fd);
   void Drain();
@@ -153,6 +163,7 @@ class Controller final : public ClatInterface {
   void Report(ControllerEvent::Kind kind, const std::string& interface,
               std::string detail);
   void ArmTimer(absl::Time now);
+  void SetTimer(absl::Duration wait);
 
   ControllerOptions options_;
   SecretKey secret_{};
@@ -164,6 +175,7 @@ class Controller final : public ClatInterface {
   std::map<std::string, Uplink> uplinks_;
   PrefixTable prefixes_;
   Presence retry_ = Presence::kAbsent;  // something failed
+  absl::Time looked_ = absl::InfinitePast();
 };
 
 }  // namespace netpolicy::clat

@@ -92,8 +92,9 @@ absl::Status DirectClat::Stop(const std::string& interface) {
 
 absl::StatusOr<std::vector<UplinkStatus>> DirectClat::Uplinks() {
   if (!Exists(pin_dir_)) return std::vector<UplinkStatus>();
-  NP_ASSIGN_OR_RETURN(std::unique_ptr<Controller> controller,
-                      Controller::Open({.pin_dir = pin_dir_}));
+  NP_ASSIGN_OR_RETURN(
+      std::unique_ptr<Controller> controller,
+      Controller::Open({.mode = ControllerMode::kLook, .pin_dir = pin_dir_}));
   return controller->Uplinks();
 }
 

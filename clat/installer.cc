@@ -146,8 +146,8 @@ absl::Status Installer::AttachPrograms(const UplinkPlan& plan) {
         .name = std::string(ProgramName(hook, plan.link)),
         .order = egress ? TcOrder::kLast : TcOrder::kFirst};
     // For root alone: to give the pin to a group would take CAP_CHOWN.
-    NP_ASSIGN_OR_RETURN(methods_[plan.ifindex],
-                        AttachTc(place, program, LinkPin(place), PinAccess{}));
+    NP_RETURN_IF_ERROR(
+        AttachTc(place, program, LinkPin(place), PinAccess{}).status());
   }
   return absl::OkStatus();
 }
@@ -217,7 +217,6 @@ absl::Status Installer::Remove(IfIndex ifindex, const NetworkState& network) {
     }
   }
   NP_RETURN_IF_ERROR(RemoveAddress6(ifindex, old->second.pair.ip6));
-  methods_.erase(ifindex);
   // Last: what is left after a failure before is known by this entry.
   return translator_.RemoveInstance(ifindex);
 }
@@ -237,10 +236,10 @@ absl::Status Installer::RemoveAddress6(IfIndex ifindex,
   return clat::RemoveAddress6(netlink_, ifindex, address);
 }
 
-std::optional<TcMethod> Installer::Method(IfIndex ifindex) const {
-  const auto found = methods_.find(ifindex);
-  if (found == methods_.end()) return std::nullopt;
-  return found->second;
+TcMethod Installer::Method(IfIndex ifindex) const {
+  // Filters have no pins.
+  const std::string pin = LinkPin({ifindex, TcHook::kEgress});
+  return access(pin.c_str(), F_OK) == 0 ? TcMethod::kTcx : TcMethod::kFilter;
 }
 
 absl::StatusOr<np_clat_counters> Installer::ReadCounters(

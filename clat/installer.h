@@ -74,8 +74,8 @@ class Installer {
                              const NetworkState& network);
   absl::Status RemoveAddress6(IfIndex ifindex, const Ipv6Address& address);
 
-  // How the programs hang there; nothing when Install() was not called.
-  std::optional<TcMethod> Method(IfIndex ifindex) const;
+  // How the programs of an uplink that translates hang there.
+  TcMethod Method(IfIndex ifindex) const;
 
   absl::StatusOr<np_clat_counters> ReadCounters(IfIndex ifindex) const;
 
@@ -105,7 +105,6 @@ class Installer {
   DirectoryLock lock_;
   NetlinkSocket netlink_;
   TranslatorObject translator_;
-  std::map<IfIndex, TcMethod> methods_;
 };
 
 }  // namespace netpolicy::clat
