@@ -1,13 +1,21 @@
-// Nanoseconds per packet of the translator's programs. BPF_PROG_TEST_RUN can't
-// run them twice on one packet, as after the first time it is of the other IP
-// version: every packet is a system call of its own. A sample is many of them
-// with the program in question and as many with an empty one, in turn, in
-// processor time of the thread; the counters are medians over the samples.
+// Nanoseconds per packet of the translator's programs, in two ways, as
+// BPF_PROG_TEST_RUN can't run one of them twice on one packet, which is of the
+// other IP version after the first time:
+//
+// - there and back: a program that tail calls one translator's 4-to-6 program
+//   for IPv4 packets and another translator's 6-to-4 program for IPv6 packets,
+//   which makes of the packet what it was, any number of times;
+// - each program by itself, with a system call for each packet.
+//
+// A sample times the programs and empty ones in turn, in processor time of the
+// thread; the counters are medians over the samples.
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/bpf.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,6 +38,7 @@ using netpolicy::testing::PacketBuilder;
 // How often the two programs take turns in a sample, with so many packets each.
 constexpr int kTurns = 40;
 constexpr int kPacketsPerTurn = 500;
+constexpr int kRoundTrips = 50000;
 constexpr int kSamples = 21;
 constexpr IfIndex kLoopback{1};  // what packets of TEST_RUN come from
 
@@ -40,7 +49,8 @@ constexpr IfIndex kLoopback{1};  // what packets of TEST_RUN come from
 constexpr char kUs4[] = "8.0.0.1";
 constexpr char kThem4[] = "203.0.113.2";
 constexpr char kPrefix[] = "2001:db8:86dd::/96";
-constexpr char kUs6[] = "2001:db8:1::464";
+constexpr char kUs6[] = "2001:db8:1::800:1";
+constexpr char kUsPrefix[] = "2001:db8:1::/96";
 constexpr char kThem6[] = "2001:db8:86dd::cb00:7102";
 
 enum class Kind { kTcp, kUdp, kEcho };
@@ -86,6 +96,57 @@ int LoadEmpty() {
                                std::size(code), nullptr);
   if (fd < 0) Require(absl::InternalError("load the empty program"));
   return fd;
+}
+
+// A tc program that jumps to `four` for IPv4 packets, to `six` for the others.
+int LoadDispatcher(int four, int six) {
+  const int programs =
+      bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "programs", 4, 4, 2, nullptr);
+  for (uint32_t i = 0; i < 2; ++i) {
+    const int fd = i == 0 ? four : six;
+    if (bpf_map_update_elem(programs, &i, &fd, 0) != 0) {
+      Require(absl::InternalError("fill the table of programs"));
+    }
+  }
+  const auto insn = [](int code, int dst, int src, int off, int imm) {
+    bpf_insn made{};
+    made.code = static_cast<__u8>(code);
+    made.dst_reg = static_cast<__u8>(dst) & 0xf;
+    made.src_reg = static_cast<__u8>(src) & 0xf;
+    made.off = static_cast<__s16>(off);
+    made.imm = imm;
+    return made;
+  };
+  const bpf_insn code[] = {
+      insn(BPF_LDX | BPF_MEM | BPF_W, 3, 1, offsetof(__sk_buff, protocol), 0),
+      insn(BPF_LD | BPF_DW | BPF_IMM, 2, BPF_PSEUDO_MAP_FD, 0, programs),
+      insn(0, 0, 0, 0, 0),
+      insn(BPF_JMP | BPF_JEQ | BPF_K, 3, 0, 2, htons(0x0800)),
+      insn(BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, 1),
+      insn(BPF_JMP | BPF_JA, 0, 0, 1, 0),
+      insn(BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, 0),
+      insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call),
+      insn(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0),
+      insn(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+  };
+  const int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "dispatcher", "GPL",
+                               code, std::size(code), nullptr);
+  if (fd < 0) Require(absl::InternalError("load the dispatcher"));
+  return fd;
+}
+
+// Nanoseconds of processor time of one packet that goes there and back;
+// negative: failed.
+double RunRoundTrips(int dispatcher_fd, absl::string_view packet, int packets) {
+  LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet.data(),
+              .data_size_in = static_cast<__u32>(packet.size()),
+              .repeat = packets * 2);
+  const double begin = SecondsOn(CLOCK_THREAD_CPUTIME_ID);
+  if (bpf_prog_test_run_opts(dispatcher_fd, &opts) != 0 ||
+      static_cast<int>(opts.retval) != -1) {
+    return -1;
+  }
+  return (SecondsOn(CLOCK_THREAD_CPUTIME_ID) - begin) * 1e9 / packets;
 }
 
 // Nanoseconds of processor time of `packets` packets; negative: failed.
@@ -135,16 +196,55 @@ void Measure(benchmark::State& state, const TranslatorObject& object,
   }
 }
 
+// `there` translates to IPv6, `back` to IPv4 again.
+void MeasureRoundTrips(benchmark::State& state, const TranslatorObject& there,
+                       const TranslatorObject& back, LinkType link,
+                       int empty_fd, const std::string& packet) {
+  const int empty = LoadDispatcher(empty_fd, empty_fd);
+  const int dispatcher = LoadDispatcher(there.ProgramFd(Direction::k4to6, link),
+                                        back.ProgramFd(Direction::k6to4, link));
+  const auto translated = [&] {
+    return Require(there.ReadCounters(0)).outcomes[NP_CLAT_TRANSLATED_46] +
+           Require(back.ReadCounters(0)).outcomes[NP_CLAT_TRANSLATED_64];
+  };
+  const uint64_t before = translated();
+  std::vector<double> net;
+
+  for (auto _ : state) {
+    const double a = RunRoundTrips(empty, packet, kRoundTrips);
+    const double b = RunRoundTrips(dispatcher, packet, kRoundTrips);
+    if (a < 0 || b < 0) {
+      state.SkipWithError("BPF_PROG_TEST_RUN failed");
+      return;
+    }
+    net.push_back(b - a);
+  }
+  state.counters["both_net_ns"] = Median(net);
+  state.counters["net_ns"] = Median(net) / 2;
+  if (translated() - before !=
+      static_cast<uint64_t>(state.iterations()) * kRoundTrips * 2) {
+    state.SkipWithError("not every packet was translated");
+  }
+}
+
+std::shared_ptr<TranslatorObject> Translator(const char* prefix,
+                                             const char* ip4, const char* ip6) {
+  auto made =
+      std::make_shared<TranslatorObject>(Require(TranslatorObject::Load()));
+  TranslatorConfig config{.prefix = Require(Pref64::Parse(prefix))};
+  config.pairs = {
+      {Require(Ipv4Address::Parse(ip4)), Require(Ipv6Address::Parse(ip6))}};
+  config.mtu4 = 1500;
+  // A packet goes to and fro more than 255 times.
+  config.hop_count = HopCount::kCopy;
+  Require(made->SetInstance(kLoopback, Require(Compile(config, kLoopback, 0))));
+  return made;
+}
+
 int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  auto object =
-      std::make_shared<TranslatorObject>(Require(TranslatorObject::Load()));
-  TranslatorConfig config{.prefix = Require(Pref64::Parse(kPrefix))};
-  config.pairs = {
-      {Require(Ipv4Address::Parse(kUs4)), Require(Ipv6Address::Parse(kUs6))}};
-  config.mtu4 = 1500;
-  Require(
-      object->SetInstance(kLoopback, Require(Compile(config, kLoopback, 0))));
+  auto object = Translator(kPrefix, kUs4, kUs6);
+  auto back = Translator(kUsPrefix, kThem4, kThem6);
   const int empty_fd = LoadEmpty();
 
   const auto add = [&](const std::string& name, int program_fd,
@@ -159,6 +259,23 @@ int Main(int argc, char** argv) {
   };
   add("empty", empty_fd,
       Packet(Direction::k4to6, LinkType::kEthernet, Kind::kTcp), 0);
+  for (const auto& [kind, kind_name] :
+       {std::pair(Kind::kTcp, "tcp"), std::pair(Kind::kUdp, "udp"),
+        std::pair(Kind::kEcho, "echo")}) {
+    for (const auto& [link, link_name] :
+         {std::pair(LinkType::kEthernet, "ethernet"),
+          std::pair(LinkType::kRawIp, "raw")}) {
+      benchmark::RegisterBenchmark(
+          absl::StrCat("clat/", kind_name, "/there_and_back/", link_name)
+              .c_str(),
+          [=, link = link, packet = Packet(Direction::k4to6, link, kind)](
+              benchmark::State& state) {
+            MeasureRoundTrips(state, *object, *back, link, empty_fd, packet);
+          })
+          ->Iterations(kSamples)
+          ->Unit(benchmark::kMillisecond);
+    }
+  }
   for (const auto& [kind, kind_name] :
        {std::pair(Kind::kTcp, "tcp"), std::pair(Kind::kUdp, "udp"),
         std::pair(Kind::kEcho, "echo")}) {

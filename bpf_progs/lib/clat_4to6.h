@@ -235,8 +235,9 @@ NP_GLOBAL __u32 np_clat_any46(struct __sk_buff* skb, __u32 l2) {
   return np_clat_make6(skb, w, is_fragment);
 }
 
-// TCP and UDP as they nearly always are; everything else, and what is not sure
-// to fit, goes the long way. Returns whether the packet has been dealt with.
+// TCP and UDP as they nearly always are, with w->ip4 and w->udp as they came;
+// everything else, and what is not sure to fit, goes the long way. Returns
+// whether the packet has been dealt with.
 static __always_inline int np_clat_quick46(
     struct __sk_buff* skb, const struct np_clat_instance* instance,
     struct np_clat_46* w, __u32* result) {
@@ -265,13 +266,7 @@ static __always_inline int np_clat_quick46(
     if (len < NP_IP4_LEN + 20) return 0;
     w->check_at = 16;
   } else if (protocol == NP_PROTO_UDP) {
-    __be16 check;
-
-    if (len < NP_IP4_LEN + 8 ||
-        bpf_skb_load_bytes(skb, w->l2 + NP_IP4_LEN + 6, &check,
-                           sizeof(check)) ||
-        !check)
-      return 0;
+    if (len < NP_IP4_LEN + 8 || !w->udp.check) return 0;
     w->check_at = 6;
   } else {
     return 0;

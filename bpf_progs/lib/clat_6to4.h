@@ -205,7 +205,7 @@ NP_GLOBAL __u32 np_clat_any64(struct __sk_buff* skb, __u32 l2) {
   return np_clat_make4(skb, w);
 }
 
-// As np_clat_quick46().
+// As np_clat_quick46(), with w->ip6 and w->udp.
 static __always_inline int np_clat_quick64(
     struct __sk_buff* skb, const struct np_clat_instance* instance,
     struct np_clat_64* w, __u32* result) {
@@ -232,13 +232,7 @@ static __always_inline int np_clat_quick64(
     if (payload < 20) return 0;
     w->check_at = 16;
   } else if (protocol == NP_PROTO_UDP) {
-    __be16 check;
-
-    if (payload < 8 ||
-        bpf_skb_load_bytes(skb, w->l2 + NP_IP6_LEN + 6, &check,
-                           sizeof(check)) ||
-        !check)
-      return 0;
+    if (payload < 8 || !w->udp.check) return 0;
     w->check_at = 6;
   } else {
     return 0;

@@ -89,6 +89,14 @@ struct np_icmp {
 
 NP_ASSERT_SIZE(struct np_icmp, NP_ICMP_LEN);
 
+struct np_udp {
+  __be16 ports[2];
+  __be16 len;
+  __be16 check;
+};
+
+NP_ASSERT_SIZE(struct np_udp, 4 * 2);
+
 // Where a transport's checksum over a pseudo header is; -1: it has none.
 NP_INLINE int np_checksum_offset(__u32 protocol) {
   switch (protocol) {

@@ -54,9 +54,10 @@ static __always_inline int np_clat46(struct __sk_buff* skb, const __u32 l2) {
   if (skb->protocol != NP_WIRE16(ETH_P_IP)) return TC_ACT_UNSPEC;
   instance = bpf_map_lookup_elem(&np_clat_inst, &ifindex);
   if (!instance) return TC_ACT_UNSPEC;
-  if (bpf_skb_load_bytes(skb, l2, &w.ip4, sizeof(w.ip4))) return TC_ACT_UNSPEC;
   w.l2 = l2;
-  if (!np_clat_quick46(skb, instance, &w, &result))
+  // Both headers at once, as a call costs more than the bytes.
+  if (bpf_skb_load_bytes(skb, l2, &w.ip4, sizeof(w.ip4) + sizeof(w.udp)) ||
+      !np_clat_quick46(skb, instance, &w, &result))
     result = np_clat_any46(skb, l2);
   outcome = NP_RESULT_OUTCOME(result);
   np_clat_count_outcome(instance, outcome, 4, bytes);
@@ -82,9 +83,9 @@ static __always_inline int np_clat64(struct __sk_buff* skb, const __u32 l2) {
   if (skb->protocol != NP_WIRE16(ETH_P_IPV6)) return TC_ACT_UNSPEC;
   instance = bpf_map_lookup_elem(&np_clat_inst, &ifindex);
   if (!instance) return TC_ACT_UNSPEC;
-  if (bpf_skb_load_bytes(skb, l2, &w.ip6, sizeof(w.ip6))) return TC_ACT_UNSPEC;
   w.l2 = l2;
-  if (!np_clat_quick64(skb, instance, &w, &result))
+  if (bpf_skb_load_bytes(skb, l2, &w.ip6, sizeof(w.ip6) + sizeof(w.udp)) ||
+      !np_clat_quick64(skb, instance, &w, &result))
     result = np_clat_any64(skb, l2);
   outcome = NP_RESULT_OUTCOME(result);
   np_clat_count_outcome(instance, outcome, 6, bytes);
