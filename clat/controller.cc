@@ -210,11 +210,16 @@ void Controller::FindUplinks(const NetworkState& network,
                          .local4 = found->second.pair.ip4,
                          .mappings = installer_->Mappings(link.ifindex),
                          .native4 = NativeIpv4::kIsIgnored};
-      // An address that is not the link's is one of a network that is routed to
+      // An address in none of the link's networks is in one that is routed to
       // us.
-      if (network.FindAddress(link.ifindex, found->second.pair.ip6) ==
-          nullptr) {
-        uplink.settings.network6 = NetworkOf(found->second.pair.ip6);
+      const Ipv6Prefix own = NetworkOf(found->second.pair.ip6);
+      if (std::none_of(network.addresses6.begin(), network.addresses6.end(),
+                       [&](const InterfaceAddress6& one) {
+                         return one.ifindex == link.ifindex &&
+                                one.prefix_length <= 64 &&
+                                NetworkOf(one.address) == own;
+                       })) {
+        uplink.settings.network6 = own;
       }
     } else {
       continue;
@@ -342,9 +347,13 @@ void Controller::TurnOn(Uplink& uplink, const UplinkPlan& plan,
     if (found != nullptr && found->state == State::kDuplicate) {
       installer_->RemoveAddress6(plan.ifindex, identity.pair.ip6).IgnoreError();
       uplink.wanted.reset();
-      if (uplink.attempt < kMaxAttempts) ++uplink.attempt;
+      if (uplink.attempt >= kMaxAttempts) {
+        return fail(absl::AlreadyExistsError(absl::StrCat(
+            "set up address ", identity.pair.ip6.ToString(), " of ",
+            uplink.name, ": somebody has it, and those before")));
+      }
+      ++uplink.attempt;
       uplink.reason = OffReason::kDetectingDuplicates;
-      retry_ = Presence::kPresent;
       return;
     }
     // One that was added just now is in the next look.

@@ -372,6 +372,27 @@ TEST_F(ControllerTest, ThePrefixOfBeforeServesUntilOneIsTold) {
   EXPECT_TRUE(UntilOn(kOther)) << events_;
 }
 
+TEST_F(ControllerTest, WhatOthersTookAwayIsPutBack) {
+  Open();
+  Advertise(nat64_);
+  ASSERT_TRUE(UntilOn(kPrefix)) << events_;
+  const Ipv6Address address = Status().translation->pair.ip6;
+  controller_.reset();
+  auto socket = NetlinkSocket::Open();
+  ASSERT_THAT(socket, IsOk());
+  const IfIndex ifindex = Network().FindLink("eth0")->ifindex;
+  ASSERT_THAT(RemoveAddress6(*socket, ifindex, address), IsOk());
+  ASSERT_THAT(RemoveDefaultRoute4(*socket, Network().routes4.at(0)), IsOk());
+  ControllerOptions by_hand = Options();
+  by_hand.automatic.clear();
+  Open(by_hand);
+  EXPECT_TRUE(Until([&] {
+    return Network().FindAddress(ifindex, address) != nullptr &&
+           Network().routes4.size() == 1 && Status().off_reason.empty();
+  })) << Traces()
+      << Status().off_reason;
+}
+
 TEST_F(ControllerTest, OnlyOneCanBeOpen) {
   Open();
   EXPECT_THAT(Controller::Open(Options()).status(),
