@@ -70,11 +70,23 @@ struct Row {
 };
 
 // Sends a datagram to an echo server; says whether it came back as it was.
-#define UDP_ECHO(size, options)                                                \
-  "python3 -c 'import os,socket;s=socket.socket(2,2);s.settimeout(3);" options \
-  "d=os.urandom(" #size                                                        \
-  ");s.sendto(d,(\"203.0.113.2\",7));"                                         \
-  "print(s.recvfrom(65535)[0]==d)'"
+#define UDP_ECHO(size, options)                     \
+  "python3 -c 'import os,socket\n"                  \
+  "s=socket.socket(2,2)\n"                          \
+  "s.settimeout(1)\n" options "d=os.urandom(" #size \
+  ")\n"                                             \
+  "for i in range(10):\n"                           \
+  "  try:\n"                                        \
+  "    s.sendto(d,(\"203.0.113.2\",7))\n"           \
+  "    print(s.recvfrom(65535)[0]==d)\n"            \
+  "    break\n"                                     \
+  "  except socket.timeout: pass\n'"
+
+// Its server takes a moment to start.
+#define IPERF3(options)                            \
+  "for i in 1 2 3 4 5 6 7 8 9; do iperf3 " options \
+  " && break; sleep 0.3; "                         \
+  "done"
 
 constexpr char kUdpEcho[] = "exec socat -b65535 UDP4-RECVFROM:7,fork PIPE";
 
@@ -88,21 +100,19 @@ const Row kRows[] = {
      "curl -s --retry 20 --retry-delay 1 --retry-connrefused "
      "http://203.0.113.2/",
      "Directory listing"},
-    {"iperf3, TCP up", "exec iperf3 -s -1",
-     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1", "receiver"},
-    {"iperf3, TCP down", "exec iperf3 -s -1",
-     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1 -R", "receiver"},
+    {"iperf3, TCP up", "exec iperf3 -s -1", IPERF3("-c 203.0.113.2 -t 1"),
+     "receiver"},
+    {"iperf3, TCP down", "exec iperf3 -s -1", IPERF3("-c 203.0.113.2 -t 1 -R"),
+     "receiver"},
     {"iperf3, UDP up", "exec iperf3 -s -1",
-     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1 -u -b 5M -l 1200", " receiver"},
+     IPERF3("-c 203.0.113.2 -t 1 -u -b 5M -l 1200"), " receiver"},
     {"iperf3, UDP down", "exec iperf3 -s -1",
-     "sleep 0.5; iperf3 -c 203.0.113.2 -t 1 -u -b 5M -l 1200 -R", " receiver"},
-    {"UDP, one byte", kUdpEcho, "sleep 0.3;" UDP_ECHO(1, ""), "True"},
-    {"UDP, 3000 bytes in fragments", kUdpEcho, "sleep 0.3;" UDP_ECHO(3000, ""),
-     "True"},
-    {"UDP, 20000 bytes in fragments", kUdpEcho,
-     "sleep 0.3;" UDP_ECHO(20000, ""), "True"},
+     IPERF3("-c 203.0.113.2 -t 1 -u -b 5M -l 1200 -R"), " receiver"},
+    {"UDP, one byte", kUdpEcho, UDP_ECHO(1, ""), "True"},
+    {"UDP, 3000 bytes in fragments", kUdpEcho, UDP_ECHO(3000, ""), "True"},
+    {"UDP, 20000 bytes in fragments", kUdpEcho, UDP_ECHO(20000, ""), "True"},
     {"UDP without a checksum", kUdpEcho,
-     "sleep 0.3;" UDP_ECHO(100, "s.setsockopt(1,11,1);"), "True"},
+     UDP_ECHO(100, "s.setsockopt(1,11,1)\n"), "True"},
     {"traceroute by UDP", "", "traceroute -n -q 1 -w 2 203.0.113.2",
      " 203.0.113.2 "},
     {"traceroute by ICMP", "", "traceroute -I -n -q 1 -w 2 203.0.113.2",
@@ -116,15 +126,19 @@ const Row kRows[] = {
      "s=socket.socket(2,3,253)\n"
      "d,a=s.recvfrom(2000)\n"
      "s.sendto(d[20:],a)'",
-     "sleep 0.5; python3 -c 'import socket\n"
+     "python3 -c 'import socket\n"
      "s=socket.socket(2,3,253)\n"
-     "s.settimeout(3)\n"
-     "s.sendto(b\"as it is\",(\"203.0.113.2\",0))\n"
-     "print(s.recvfrom(2000)[0][20:])'",
+     "s.settimeout(1)\n"
+     "for i in range(10):\n"
+     "  try:\n"
+     "    s.sendto(b\"as it is\",(\"203.0.113.2\",0))\n"
+     "    print(s.recvfrom(2000)[0][20:])\n"
+     "    break\n"
+     "  except socket.timeout: pass\n'",
      "as it is"},
     {"hundreds of connections at once",
      "exec socat TCP4-LISTEN:7,fork,backlog=400 PIPE",
-     "sleep 0.3; python3 -c '\n"
+     "sleep 1; python3 -c '\n"
      "import socket\n"
      "all=[socket.create_connection((\"203.0.113.2\",7),10) for i in "
      "range(200)]\n"
@@ -156,11 +170,13 @@ TEST_F(TrafficTest, EveryRow) {
 
 // Sums of what is sent in either direction, over TCP.
 constexpr char kTransfer[] =
+    "again=retry=30,interval=0.2; rm -f $dir/done; "
     "head -c 8000000 /dev/urandom > $dir/file && "
     "a=$(sha256sum < $dir/file) && "
-    "b=$(socat -t 10 -u FILE:$dir/file TCP4:203.0.113.2:9; sleep 0.5; "
-    "    sha256sum < $dir/received) && "
-    "c=$(socat -u TCP4:203.0.113.2:10 - | sha256sum) && "
+    "socat -t 10 -u FILE:$dir/file TCP4:203.0.113.2:9,$again && "
+    "for i in $(seq 100); do [ -e $dir/done ] && break; sleep 0.1; done; "
+    "b=$(sha256sum < $dir/received) && "
+    "c=$(socat -u TCP4:203.0.113.2:10,$again - | sha256sum) && "
     "[ \"$a\" = \"$b\" ] && [ \"$a\" = \"$c\" ] && echo same";
 
 struct LinkRow {
@@ -195,12 +211,13 @@ class TransferTest : public TrafficTest {
           bed_->server(), {"/bin/sh", "-c", absl::StrCat(dir, command)},
           bed_->scratch().File("log"));
     };
-    auto take =
-        serve("exec socat -u TCP4-LISTEN:9,reuseaddr CREATE:$dir/received");
+    auto take = serve(
+        "socat -u TCP4-LISTEN:9,reuseaddr CREATE:$dir/received; touch "
+        "$dir/done");
     auto give = serve("exec socat -u FILE:$dir/file TCP4-LISTEN:10,reuseaddr");
     if (!take.ok()) return take.status();
     if (!give.ok()) return give.status();
-    return Host(absl::StrCat(dir, "sleep 0.3; ", kTransfer));
+    return Host(absl::StrCat(dir, kTransfer));
   }
 };
 
