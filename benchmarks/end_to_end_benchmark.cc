@@ -223,13 +223,23 @@ double ProcessorSeconds(const Actor& actor) {
   return SecondsOn(clock);
 }
 
-uint64_t SkbsCharged() {
+// What netpolicy has charged the application so far, and how often it had to
+// judge a packet anew.
+struct Charged {
   uint64_t skbs = 0;
+  uint64_t slow_path = 0;
+};
+
+Charged ReadCharged() {
+  Charged charged;
   const StatsSnapshot stats = Require(TheBed().engine().Stats());
   for (const StatsRow& row : stats.rows) {
-    if (row.uid == Uid{kAppUid}) skbs += row.rx.skbs + row.tx.skbs;
+    if (row.uid == Uid{kAppUid}) charged.skbs += row.rx.skbs + row.tx.skbs;
   }
-  return skbs;
+  for (const LossCounter& loss : stats.losses) {
+    if (loss.name == "slow_path") charged.slow_path = loss.count;
+  }
+  return charged;
 }
 
 enum class AppIs { kSender, kReceiver };
@@ -247,7 +257,7 @@ void Compare(benchmark::State& state, AppIs app_is) {
                         ? std::make_unique<Flow>(app, peer)
                         : std::make_unique<Flow>(peer, app));
   }
-  const uint64_t charged_before = SkbsCharged();
+  const Charged before = ReadCharged();
 
   std::array<std::vector<double>, kVariants> rates;
   std::array<std::vector<double>, kVariants> rate_ratios;
@@ -280,10 +290,14 @@ void Compare(benchmark::State& state, AppIs app_is) {
   for (auto _ : state) one_round();
   while (rounds < kRounds) one_round();
 
-  if (SkbsCharged() == charged_before) {
+  const Charged after = ReadCharged();
+  if (after.skbs == before.skbs) {
     state.SkipWithError("netpolicy has charged nothing");
     return;
   }
+  state.counters["slow_path_share"] =
+      static_cast<double>(after.slow_path - before.slow_path) /
+      static_cast<double>(after.skbs - before.skbs);
   for (size_t i = 0; i < kVariants; ++i) {
     state.counters[absl::StrCat(kVariantNames[i], "_per_second")] =
         Median(rates[i]);

@@ -51,6 +51,8 @@ absl::Status Testbed::Reopen() {
   EngineOptions options;
   options.cgroup = cgroup_.path();
   options.pin_dir = pin_dir();
+  // Names of interfaces are meant where the applications are.
+  NP_ASSIGN_OR_RETURN(const ScopedNetns inside, ScopedNetns::Enter(app_ns_));
   NP_ASSIGN_OR_RETURN(engine_, Engine::Open(options));
   return absl::OkStatus();
 }

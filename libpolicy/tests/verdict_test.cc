@@ -3,14 +3,11 @@
 // say what the row says. The expectations are written by hand.
 
 #include <bpf/bpf.h>
-#include <linux/icmp.h>
-#include <linux/icmpv6.h>
 #include <netinet/in.h>
 
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "bpf_progs/abi/reason.h"
@@ -19,6 +16,7 @@
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/testing/errno_status.h"
 #include "libpolicy/testing/status_matchers.h"
+#include "libpolicy/tests/conversation.h"
 #include "libpolicy/tests/testbed.h"
 
 namespace netpolicy::testing {
@@ -27,8 +25,6 @@ namespace {
 using ::testing::UnorderedElementsAreArray;
 
 constexpr uid_t kAppUid = 10001;
-constexpr uint16_t kAppPort = 4001;
-constexpr uint16_t kPeerPort = 4002;
 
 // What a silent network is waited for, and what a packet that should arrive may
 // take on a busy machine.
@@ -235,131 +231,11 @@ class VerdictTest : public ::testing::TestWithParam<Row> {
 
 Testbed* VerdictTest::bed_ = nullptr;
 
-// The sockets of one application and its peer, made before the policy is.
-class Conversation {
- public:
-  Conversation(Testbed* bed, int family) : bed_(bed), v6_(family == AF_INET6) {}
-
-  void Open() {
-    auto app = bed_->SpawnApp(kAppUid);
-    ASSERT_THAT(app, IsOk());
-    app_.emplace(*std::move(app));
-    auto peer = bed_->SpawnPeer();
-    ASSERT_THAT(peer, IsOk());
-    peer_.emplace(*std::move(peer));
-    app_udp_ = BoundUdp(*app_, kAppPort);
-    peer_udp_ = BoundUdp(*peer_, kPeerPort);
-    app_tcp_ = Listener(*app_, kAppPort);
-    peer_tcp_ = Listener(*peer_, kPeerPort);
-    app_ping_ = Value(app_->PingSocket(family()));
-    peer_ping_ = Value(peer_->PingSocket(family()));
-    app_raw_ =
-        Value(app_->RawSocket(family(), v6_ ? IPPROTO_ICMPV6 : IPPROTO_ICMP));
-    app_tcp_out_ = Value(app_->TcpSocket(family()));
-  }
-
-  bool UdpOut(absl::Duration wait) {
-    (void)app_->SendTo(app_udp_, peer_at(kPeerPort), NextToken());
-    return Hears(*peer_, peer_udp_, wait);
-  }
-  bool UdpIn(absl::Duration wait) {
-    (void)peer_->SendTo(peer_udp_, app_at(kAppPort), NextToken());
-    return Hears(*app_, app_udp_, wait);
-  }
-  bool UdpLoopback(absl::Duration wait) {
-    (void)app_->SendTo(app_udp_, {v6_ ? "::1" : "127.0.0.1", kAppPort},
-                       NextToken());
-    return Hears(*app_, app_udp_, wait);
-  }
-  bool TcpOut(absl::Duration wait) {
-    return app_->Connect(app_tcp_out_, peer_at(kPeerPort), wait).ok();
-  }
-  bool TcpIn(absl::Duration wait) {
-    const ActorSocket socket = Value(peer_->TcpSocket(family()));
-    const bool connected = peer_->Connect(socket, app_at(kAppPort), wait).ok();
-    EXPECT_THAT(peer_->Close(socket), IsOk());
-    return connected;
-  }
-  // The reply comes back only if both directions are open.
-  bool PingOut(absl::Duration wait) {
-    (void)app_->SendTo(app_ping_, peer_at(0), EchoRequest());
-    return Hears(*app_, app_ping_, wait);
-  }
-  // What a raw socket of the application hears of an echo request.
-  bool PingIn(absl::Duration wait) {
-    (void)peer_->SendTo(peer_ping_, app_at(0), EchoRequest());
-    return Hears(*app_, app_raw_, wait);
-  }
-  absl::Status NewSocket() {
-    auto socket = app_->UdpSocket(family());
-    if (socket.ok()) {
-      EXPECT_THAT(app_->Close(*socket), IsOk());
-    }
-    return socket.status();
-  }
-
- private:
-  int family() const { return v6_ ? AF_INET6 : AF_INET; }
-  Endpoint app_at(uint16_t port) const {
-    return {v6_ ? "fd77::1" : "10.77.0.1", port};
-  }
-  Endpoint peer_at(uint16_t port) const {
-    return {v6_ ? "fd77::2" : "10.77.0.2", port};
-  }
-
-  static ActorSocket Value(absl::StatusOr<ActorSocket> socket) {
-    EXPECT_THAT(socket, IsOk());
-    return socket.ok() ? *socket : ActorSocket{};
-  }
-  ActorSocket BoundUdp(Actor& actor, uint16_t port) {
-    const ActorSocket socket = Value(actor.UdpSocket(family()));
-    EXPECT_THAT(actor.Bind(socket, {IpAddress::Any(family()), port}), IsOk());
-    return socket;
-  }
-  ActorSocket Listener(Actor& actor, uint16_t port) {
-    const ActorSocket socket = Value(actor.TcpSocket(family()));
-    EXPECT_THAT(actor.SetOption<int>(socket, SOL_SOCKET, SO_REUSEADDR, 1),
-                IsOk());
-    EXPECT_THAT(actor.Bind(socket, {IpAddress::Any(family()), port}), IsOk());
-    EXPECT_THAT(actor.Listen(socket), IsOk());
-    return socket;
-  }
-
-  std::string NextToken() {
-    token_ = absl::StrCat("token-", ++tokens_, ".");
-    return token_;
-  }
-  std::string EchoRequest() {
-    std::string header(8, '\0');
-    header[0] = static_cast<char>(v6_ ? ICMPV6_ECHO_REQUEST : ICMP_ECHO);
-    return header + NextToken();
-  }
-  // Whether the last token arrives; older ones are passed over.
-  bool Hears(Actor& actor, ActorSocket socket, absl::Duration wait) {
-    const absl::Time deadline = absl::Now() + wait;
-    while (true) {
-      auto got = actor.Receive(
-          socket, std::max(deadline - absl::Now(), absl::ZeroDuration()));
-      if (!got.ok()) return false;
-      if (absl::StrContains(got->data, token_)) return true;
-    }
-  }
-
-  Testbed* bed_;
-  bool v6_;
-  std::optional<Actor> app_;
-  std::optional<Actor> peer_;
-  ActorSocket app_udp_, peer_udp_, app_tcp_, peer_tcp_, app_ping_, peer_ping_,
-      app_raw_, app_tcp_out_;
-  int tokens_ = 0;
-  std::string token_;
-};
-
 TEST_P(VerdictTest, RealSocketsMeetIt) {
   for (int family : {AF_INET, AF_INET6}) {
     SCOPED_TRACE(family == AF_INET ? "IPv4" : "IPv6");
     ASSERT_THAT(bed_->Apply(R"({"version": 1})"), IsOk());
-    Conversation talk(bed_, family);
+    Conversation talk(bed_, kAppUid, family);
     ASSERT_NO_FATAL_FAILURE(talk.Open());
     // Under a policy that lets everything pass first, so that the verdicts that
     // sockets keep must expire.
