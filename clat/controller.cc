@@ -25,6 +25,8 @@ namespace {
 constexpr int kMaxSolicitations = 3;
 constexpr absl::Duration kSolicitationInterval = absl::Seconds(4);
 
+constexpr absl::Duration kSolicitationRetry = absl::Milliseconds(500);
+
 // How long routers have to answer before DNS is asked (RFC 9872: they come
 // first).
 constexpr absl::Duration kRoutersFirst = absl::Seconds(1);
@@ -407,9 +409,11 @@ void Controller::Discover(Uplink& uplink, absl::Time now) {
   }
   if (listener_.has_value() && uplink.solicitations < kMaxSolicitations &&
       now >= uplink.next_solicitation) {
-    listener_->Solicit(uplink.ifindex).IgnoreError();
-    ++uplink.solicitations;
-    uplink.next_solicitation = now + kSolicitationInterval;
+    // Can't be sent while the link-local address is tentative.
+    const bool sent = listener_->Solicit(uplink.ifindex).ok();
+    if (sent) ++uplink.solicitations;
+    uplink.next_solicitation =
+        now + (sent ? kSolicitationInterval : kSolicitationRetry);
   }
   if (uplink.next_dns == absl::InfinitePast()) {
     uplink.next_dns = now + kRoutersFirst;

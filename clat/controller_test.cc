@@ -9,14 +9,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "clat/direct.h"
 #include "clat/testing/fake_router.h"
 #include "clat/testing/program.h"
 #include "gmock/gmock.h"
@@ -455,6 +458,27 @@ TEST_F(ControllerTest, DetachLeavesNothing) {
   EXPECT_EQ(Traces(), "");
   struct stat info;
   EXPECT_NE(stat(PinDir().c_str(), &info), 0);
+}
+
+TEST_F(ControllerTest, WithoutOneRoutersCanBeAsked) {
+  DirectClat direct(PinDir(), {"[::1]:9"});
+  std::atomic<bool> done = false;
+  std::thread router([&] {
+    while (!done) {
+      testing::Advertise(*router_, "eth0", {.nat64 = nat64_}).IgnoreError();
+      absl::SleepFor(absl::Milliseconds(200));
+    }
+  });
+  auto prefixes = direct.Discover("eth0");
+  done = true;
+  router.join();
+  ASSERT_THAT(prefixes, IsOk());
+  ASSERT_EQ(prefixes->size(), 1u);
+  EXPECT_EQ((*prefixes)[0].prefix.ToString(), kPrefix);
+  EXPECT_EQ((*prefixes)[0].source, "router");
+  EXPECT_EQ((*prefixes)[0].lifetime, absl::Minutes(10));
+  EXPECT_THAT(direct.Discover("wlan7").status(),
+              StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(ControllerTest, WhatCannotBeStartedIsSaid) {

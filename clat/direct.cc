@@ -109,11 +109,13 @@ absl::StatusOr<std::vector<DiscoveredPrefix>> DirectClat::Discover(
   }
   std::vector<DiscoveredPrefix> found;
   NP_ASSIGN_OR_RETURN(RouterListener listener, RouterListener::Open());
-  NP_RETURN_IF_ERROR(listener.Solicit(link->ifindex));
   const absl::Time end = absl::Now() + kRouterLimit;
   while (found.empty() && absl::Now() < end) {
+    // Can't be sent while the link-local address is tentative; routers
+    // advertise by themselves, too.
+    listener.Solicit(link->ifindex).IgnoreError();
     pollfd wait = {listener.fd(), POLLIN, 0};
-    poll(&wait, 1, Milliseconds(end - absl::Now()));
+    poll(&wait, 1, Milliseconds(std::min(end - absl::Now(), absl::Seconds(1))));
     NP_ASSIGN_OR_RETURN(const std::vector<RouterNotice> notices,
                         listener.Read());
     for (const RouterNotice& notice : notices) {

@@ -212,6 +212,24 @@ TEST_F(NetdClatTest, RulesAndCountersSeeIpv4) {
   Stop(*netd);
 }
 
+TEST_F(NetdClatTest, NdcTranslatesWithoutIt) {
+  const std::string direct = absl::StrCat("--direct --pin-dir ", PinDir(), " ");
+  EXPECT_EQ(Ndc(direct + "clat status"), "no uplink is looked after\n");
+  EXPECT_EQ(
+      Ndc(absl::StrCat(direct, "clat start eth0 --prefix ", Testbed::kPrefix)),
+      "");
+  ExpectPing();
+  EXPECT_THAT(Ndc(direct + "clat status eth0"),
+              HasSubstr("eth0 (asked): translates\n"));
+  EXPECT_THAT(
+      Ndc(direct + "clat start nosuch0"),
+      HasSubstr("ndc: start translation on nosuch0: no such interface"));
+  EXPECT_EQ(Ndc(direct + "clat stop eth0"), "");
+  EXPECT_EQ(Ndc(direct + "clat status"), "no uplink is looked after\n");
+  EXPECT_THAT(Testbed::Shell(bed_->host(), "ip addr; ip route"),
+              IsOkAndHolds(Not(HasSubstr("192.0.0."))));
+}
+
 TEST_F(NetdClatTest, DoesNotTranslateUnlessItIsConfigured) {
   auto netd = StartReady(Inside({}));
   ASSERT_NE(netd, nullptr);
