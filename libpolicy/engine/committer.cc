@@ -211,6 +211,7 @@ absl::Status Committer::Reload() {
 }
 
 absl::Status Committer::CheckFits(const PolicyDelta& delta) const {
+  NP_RETURN_IF_ERROR(CheckEnforceable(delta));
   size_t uids = policy_.uids().size();
   for (const auto& [uid, policy] : delta.uids) {
     const bool before = policy_.uids().count(uid) != 0;

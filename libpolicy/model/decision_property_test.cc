@@ -44,6 +44,9 @@ struct NaivePolicy {
       {"oem_deny_1", {false, false, {}}},
       {"oem_deny_2", {false, false, {}}},
       {"oem_deny_3", {false, false, {}}},
+      {"metered_allow", {true, false, {}}},
+      {"metered_deny_user", {false, true, {}}},
+      {"metered_deny_admin", {false, true, {}}},
   };
   std::map<uint32_t, bool> allow;
   std::map<uint32_t, bool> internet;
@@ -84,13 +87,16 @@ struct NaivePolicy {
       internet[ToInt(c.uid)] = *c.internet == Permission::kGranted;
     }
   }
+  // Those that CheckEnforceable() refuses.
+  template <typename NetworkChange>
+  void operator()(const NetworkChange&) {}
   void operator()(const ClearUid& c) {
     for (auto& [name, chain] : chains) chain.uids.erase(ToInt(c.uid));
     allow.erase(ToInt(c.uid));
     internet.erase(ToInt(c.uid));
   }
 
-  std::set<std::string> Refuse(uint32_t uid, bool loopback,
+  std::set<std::string> Refuse(uint32_t uid, bool loopback, bool metered,
                                bool socket_create) const {
     std::set<std::string> reasons;
     if (socket_create) {
@@ -104,8 +110,11 @@ struct NaivePolicy {
     if (!allowed) reasons.insert("uid_rule");
     for (const auto& [name, chain] : chains) {
       if (!chain.on || (loopback && name == "background")) continue;
+      if (!metered && name.rfind("metered_", 0) == 0) continue;
       const bool listed = chain.uids.count(uid) != 0;
-      if (listed != chain.allowlist) reasons.insert(name);
+      if (listed != chain.allowlist) {
+        reasons.insert(name == "metered_allow" ? "data_saver" : name);
+      }
     }
     return reasons;
   }
@@ -141,6 +150,7 @@ TEST(Decision, IsThatOfTheNaiveModel) {
       for (uint32_t facts = 0; facts < 8; ++facts) {
         const std::set<std::string> expected =
             naive.Refuse(ToInt(uid), (facts & NP_FACT_LOOPBACK) != 0,
+                         (facts & NP_FACT_METERED) != 0,
                          (facts & NP_FACT_SOCKET_CREATE) != 0);
         ASSERT_EQ(Decide(image, policy, uid, facts), expected)
             << "round " << round << " uid " << ToInt(uid) << " facts " << facts;

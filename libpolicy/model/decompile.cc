@@ -20,7 +20,7 @@ constexpr uint64_t kUidRule = NP_REASON_BIT(NP_REASON_UID_RULE);
 constexpr uint64_t kInternet = NP_REASON_BIT(NP_REASON_INTERNET_PERMISSION);
 constexpr uint64_t kUserChains = ~0ULL << NP_REASON_USER_CHAIN_0;
 constexpr uint64_t kAndroidChains =
-    (NP_REASON_BIT(NP_REASON_OEM_DENY_3 + 1) - 1) &
+    (NP_REASON_BIT(NP_REASON_METERED_DENY_ADMIN + 1) - 1) &
     ~(NP_REASON_BIT(NP_REASON_DOZABLE) - 1);
 
 constexpr uint32_t kStatedRule = NP_STATED_RULE_ALLOW | NP_STATED_RULE_DENY;
@@ -56,7 +56,8 @@ absl::Status CheckRules(absl::string_view where, uint64_t bits,
 }
 
 // The name that chain `number` has; empty when there is none.
-absl::StatusOr<std::string> ChainName(const np_chain& chain, int number) {
+absl::StatusOr<std::string> ChainName(const np_chain& chain, int number,
+                                      const Policy& fixed) {
   const std::string where = absl::StrCat("np_chain[", number, "]");
   constexpr size_t kSize = sizeof(chain.name);
   const char* end = std::find(chain.name, chain.name + kSize, '\0');
@@ -67,9 +68,10 @@ absl::StatusOr<std::string> ChainName(const np_chain& chain, int number) {
   std::string name(chain.name, end);
   if (name.size() == kSize) return Corrupt(where, "the name does not end");
   if (IsAndroidChain(number)) {
-    if (name != ReasonName(number)) {
-      return Corrupt(where, absl::StrCat("chain ", Quote(name), " should be ",
-                                         ReasonName(number)));
+    const std::string& expected = fixed.FindChain(number)->name;
+    if (name != expected) {
+      return Corrupt(
+          where, absl::StrCat("chain ", Quote(name), " should be ", expected));
     }
   } else if (name.empty()) {
     return name;
@@ -92,8 +94,9 @@ absl::StatusOr<std::vector<Chain>> ReadChains(
   const Policy fixed;
   std::vector<Chain> chains;
   for (int number = 0; number < NP_REASONS; ++number) {
-    NP_ASSIGN_OR_RETURN(std::string name,
-                        ChainName(names[static_cast<size_t>(number)], number));
+    NP_ASSIGN_OR_RETURN(
+        std::string name,
+        ChainName(names[static_cast<size_t>(number)], number, fixed));
     if (name.empty()) continue;
     for (const Chain& other : chains) {
       if (other.name == name) {
@@ -126,7 +129,8 @@ absl::Status CheckConfig(const np_policy_config& config, uint64_t chains) {
       CheckRules("np_policy_config.enabled", config.enabled, chains));
   NP_RETURN_IF_ERROR(
       CheckRules("np_policy_config.allowlists", config.allowlists, chains));
-  if ((config.enabled & expected.enabled) != expected.enabled) {
+  constexpr uint64_t kAlways = kUidRule | kInternet;
+  if ((config.enabled & kAlways) != kAlways) {
     return Corrupt("np_policy_config.enabled",
                    "uid_rule and internet_permission are always on");
   }
@@ -140,6 +144,8 @@ absl::Status CheckConfig(const np_policy_config& config, uint64_t chains) {
       {"np_policy_config.metered_only", config.metered_only,
        expected.metered_only},
       {"np_policy_config.at_socket", config.at_socket, expected.at_socket},
+      {"np_policy_config.icmp6_passes", config.icmp6_passes,
+       expected.icmp6_passes},
   };
   for (const auto& word : words) {
     if (word.bits != word.expected) {
@@ -152,7 +158,6 @@ absl::Status CheckConfig(const np_policy_config& config, uint64_t chains) {
     absl::string_view where;
     uint64_t value;
   } unused[] = {
-      {"np_policy_config.icmp6_passes", config.icmp6_passes},
       {"np_policy_config.closing_passes", config.closing_passes},
       {"np_policy_config.resolver_passes", config.resolver_passes},
       {"np_policy_config.default_interfaces", config.default_interfaces},

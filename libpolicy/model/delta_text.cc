@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "bpf_progs/abi/reason.h"
 #include "libpolicy/model/edit.h"
@@ -107,22 +109,184 @@ void AddValue(Uid uid, absl::string_view what, const absl::optional<T>& before,
   }
 }
 
+// What a list says, for AddValue(); nothing when it is empty.
+absl::optional<std::string> ListText(const std::vector<std::string>& names) {
+  if (names.empty()) return absl::nullopt;
+  return absl::StrJoin(names, " ");
+}
+
+absl::string_view Same(const std::string& text) { return text; }
+
+// The elements of `a` that aren't in `b`; both in order.
+template <typename T, typename Less>
+std::vector<T> Without(const std::vector<T>& a, const std::vector<T>& b,
+                       Less less) {
+  std::vector<T> rest;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(),
+                      std::back_inserter(rest), less);
+  return rest;
+}
+
+// Calls `add('-' or '+', rule)` for each that was removed or added.
+template <typename Function>
+void ForEachRule(const NetworkRules& before, const NetworkRules& after,
+                 Function add) {
+  if (before == after) return;
+  for (const NetworkRule& rule : Without(before, after, RuleLess)) {
+    add("-", rule);
+  }
+  for (const NetworkRule& rule : Without(after, before, RuleLess)) {
+    add("+", rule);
+  }
+}
+
+// "~ default what: allow -> deny".
+template <typename T, typename NameFunction>
+void AppendValue(absl::string_view what, const T& before, const T& after,
+                 NameFunction name, std::string& out) {
+  if (before == after) return;
+  absl::StrAppend(&out, "~ ", what, ": ", name(before), " -> ", name(after),
+                  "\n");
+}
+
+void AppendDefaults(const PolicyDefaults& before, const PolicyDefaults& after,
+                    std::string& out) {
+  const auto selectors = [](const Selectors& interfaces) {
+    return ListText(interfaces).value_or("any");
+  };
+  AppendValue("default rule", before.rule, after.rule, ActionName, out);
+  AppendValue("default internet", before.internet, after.internet,
+              PermissionName, out);
+  AppendValue("default lockdown", before.lockdown, after.lockdown, SwitchName,
+              out);
+  AppendValue("default local network", before.local_network,
+              after.local_network, PermissionName, out);
+  AppendValue("default interfaces", before.interfaces, after.interfaces,
+              selectors, out);
+  ForEachRule(before.network_rules, after.network_rules,
+              [&](absl::string_view sign, const NetworkRule& rule) {
+                absl::StrAppend(&out, sign, " default network rule ",
+                                NetworkRuleText(rule), "\n");
+              });
+}
+
+std::string ResolverText(const absl::optional<Resolver>& resolver) {
+  if (!resolver.has_value()) return "none";
+  return absl::StrCat("uid ", ToInt(resolver->uid), " with tag ",
+                      resolver->tag);
+}
+
+void AppendSettings(const Settings& before, const Settings& after,
+                    std::string& out) {
+  const auto number = [](uint32_t value) { return absl::StrCat(value); };
+  AppendValue("setting uids_per_user", before.uids_per_user,
+              after.uids_per_user, number, out);
+  AppendValue("setting exempt_below", before.exempt_below, after.exempt_below,
+              number, out);
+  AppendValue("setting no_owner", before.no_owner, after.no_owner,
+              NoOwnerRuleName, out);
+  AppendValue("setting closing_packets", before.closing_packets,
+              after.closing_packets, ClosingPacketsName, out);
+  AppendValue("setting resolver", before.resolver, after.resolver, ResolverText,
+              out);
+}
+
+// "<what> NAME: <text of it>", by a key that is there once in each list.
+template <typename Entry, typename KeyFunction, typename TextFunction>
+void AppendEntries(absl::string_view what, const std::vector<Entry>& before,
+                   const std::vector<Entry>& after, KeyFunction key,
+                   TextFunction text, std::string& out) {
+  std::map<std::string, std::pair<const Entry*, const Entry*>> entries;
+  for (const Entry& entry : before) entries[key(entry)].first = &entry;
+  for (const Entry& entry : after) entries[key(entry)].second = &entry;
+  for (const auto& [name, entry] : entries) {
+    const auto& [was, is] = entry;
+    if (was == nullptr) {
+      absl::StrAppend(&out, "+ ", what, " ", name, ": ", text(*is), "\n");
+    } else if (is == nullptr) {
+      absl::StrAppend(&out, "- ", what, " ", name, ": ", text(*was), "\n");
+    } else if (!(*was == *is)) {
+      absl::StrAppend(&out, "~ ", what, " ", name, ": ", text(*was), " -> ",
+                      text(*is), "\n");
+    }
+  }
+}
+
+std::string InterfaceText(const Interface& interface) {
+  std::string text =
+      interface.metered == Switch::kOn ? "metered" : "not metered";
+  for (const std::string& name : interface.classes) {
+    absl::StrAppend(&text, " @", name);
+  }
+  return text;
+}
+
+void AppendNetwork(const NetworkPolicy& before, const NetworkPolicy& after,
+                   std::string& out) {
+  AppendSettings(before.settings, after.settings, out);
+  AppendEntries(
+      "interface", before.interfaces, after.interfaces,
+      [](const Interface& interface) { return interface.name; }, InterfaceText,
+      out);
+  AppendEntries(
+      "ingress discard", before.ingress_discard, after.ingress_discard,
+      [](const IngressDiscard& discard) {
+        return AddressText(discard.address);
+      },
+      [](const IngressDiscard& discard) {
+        return absl::StrCat("but over ",
+                            absl::StrJoin(discard.interfaces, " "));
+      },
+      out);
+  ForEachRule(before.local_network, after.local_network,
+              [&](absl::string_view sign, const NetworkRule& rule) {
+                absl::StrAppend(&out, sign, " local network ",
+                                NetworkRuleText(rule), "\n");
+              });
+  const auto ports = [](const std::vector<PortRange>& ranges) {
+    if (ranges.empty()) return std::string("none");
+    return absl::StrJoin(ranges, " ",
+                         [](std::string* text, const PortRange& range) {
+                           text->append(PortRangeText(range));
+                         });
+  };
+  AppendValue("blocked bind ports", before.blocked_bind_ports,
+              after.blocked_bind_ports, ports, out);
+}
+
+void AddUid(Uid uid, const UidPolicy& before, const UidPolicy& after,
+            Runs& runs) {
+  AddValue(uid, "rule", before.rule, after.rule, ActionName, runs);
+  AddValue(uid, "internet", before.internet, after.internet, PermissionName,
+           runs);
+  AddValue(uid, "lockdown", before.lockdown, after.lockdown, SwitchName, runs);
+  AddValue(uid, "local network", before.local_network, after.local_network,
+           PermissionName, runs);
+  if (before.interfaces != after.interfaces) {
+    AddValue(uid, "interfaces", ListText(before.interfaces),
+             ListText(after.interfaces), Same, runs);
+  }
+  if (before.update_device_stats != after.update_device_stats) {
+    runs.Add(uid, after.update_device_stats == Permission::kGranted
+                      ? "+ %: update_device_stats"
+                      : "- %: update_device_stats");
+  }
+  ForEachRule(before.network_rules, after.network_rules,
+              [&](absl::string_view sign, const NetworkRule& rule) {
+                runs.Add(uid, absl::StrCat(sign, " %: network rule ",
+                                           NetworkRuleText(rule)));
+              });
+}
+
 }  // namespace
 
 std::string DeltaToText(const Policy& base, const PolicyDelta& delta) {
   std::string out;
   if (delta.defaults.has_value()) {
-    const PolicyDefaults& before = base.defaults();
-    const PolicyDefaults& after = *delta.defaults;
-    if (before.rule != after.rule) {
-      absl::StrAppend(&out, "~ default rule: ", ActionName(before.rule), " -> ",
-                      ActionName(after.rule), "\n");
-    }
-    if (before.internet != after.internet) {
-      absl::StrAppend(&out,
-                      "~ default internet: ", PermissionName(before.internet),
-                      " -> ", PermissionName(after.internet), "\n");
-    }
+    AppendDefaults(base.defaults(), *delta.defaults, out);
+  }
+  if (delta.network.has_value()) {
+    AppendNetwork(base.network(), *delta.network, out);
   }
 
   const std::vector<Chain> before_chains(base.chains().begin(),
@@ -146,10 +310,7 @@ std::string DeltaToText(const Policy& base, const PolicyDelta& delta) {
 
   Runs runs;
   for (const auto& [uid, after] : delta.uids) {
-    const UidPolicy before = base.Find(uid);
-    AddValue(uid, "rule", before.rule, after.rule, ActionName, runs);
-    AddValue(uid, "internet", before.internet, after.internet, PermissionName,
-             runs);
+    AddUid(uid, base.Find(uid), after, runs);
   }
   runs.AppendTo(out);
   return out;

@@ -26,6 +26,8 @@
 //     ]
 //   }
 //
+// docs/policy_language.md has every field.
+//
 // A file becomes a policy in two steps, each of which reports every fault that
 // it can see, one a line:
 //
@@ -43,6 +45,8 @@ struct PolicyLimits {
   // In all lists of the document together, ranges expanded, a UID counting as
   // often as it is listed.
   uint32_t listed_uids = 1U << 20;
+  // Network rules of all UIDs together, those of a range counting for each UID.
+  uint32_t network_rules = 1U << 18;
 };
 
 // Of a file.

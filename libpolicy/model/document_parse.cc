@@ -17,6 +17,7 @@
 #include "libpolicy/model/document.h"
 #include "libpolicy/model/faults.h"
 #include "libpolicy/model/json_tree.h"
+#include "libpolicy/model/network_rule.h"
 #include "libpolicy/model/text.h"
 
 namespace netpolicy {
@@ -41,22 +42,28 @@ std::string ToString(const Path& path) {
   return text;
 }
 
-// "10100-10199" or "10007" in decimal without leading zeros, nothing else.
-bool ParseUid(absl::string_view text, uint32_t& uid) {
+// "10007" in decimal without leading zeros, nothing else.
+bool ParseNumber(absl::string_view text, uint32_t& number) {
   if (text.empty() || (text.size() > 1 && text[0] == '0')) return false;
   for (const char c : text) {
     if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) return false;
   }
-  return absl::SimpleAtoi(text, &uid) && Uid{uid} <= kMaxUid;
+  return absl::SimpleAtoi(text, &number);
+}
+
+// "10100-10199".
+bool ParseNumbers(absl::string_view text, uint32_t& first, uint32_t& last) {
+  const size_t dash = text.find('-');
+  return dash != absl::string_view::npos &&
+         ParseNumber(text.substr(0, dash), first) &&
+         ParseNumber(text.substr(dash + 1), last);
 }
 
 bool ParseRange(absl::string_view text, proto::DocumentUidRange& range) {
-  const size_t dash = text.find('-');
-  if (dash == absl::string_view::npos) return false;
   uint32_t first = 0;
   uint32_t last = 0;
-  if (!ParseUid(text.substr(0, dash), first) ||
-      !ParseUid(text.substr(dash + 1), last)) {
+  if (!ParseNumbers(text, first, last) || Uid{first} > kMaxUid ||
+      Uid{last} > kMaxUid) {
     return false;
   }
   range.set_first(first);
@@ -74,7 +81,9 @@ class Reader {
 
   void ReadDocument(PolicyDocument& document) {
     ReadObject(
-        Path(), 0, {"version", "defaults", "chains", "uids"},
+        Path(), 0,
+        {"version", "profile", "settings", "defaults", "interfaces", "chains",
+         "uids", "ingress_discard", "local_network", "blocked_bind_ports"},
         [&](const Path& path, size_t value) {
           if (path.field == "version") {
             uint32_t version = 0;
@@ -85,9 +94,34 @@ class Reader {
             ReadArray(path, value, [&](const Path& element, size_t node) {
               ReadChain(element, node, *document.add_chains());
             });
-          } else {
+          } else if (path.field == "uids") {
             ReadArray(path, value, [&](const Path& element, size_t node) {
               ReadUid(element, node, *document.add_uids());
+            });
+          } else if (path.field == "profile") {
+            const int word = ReadWord(path, value, {"linux", "android"});
+            if (word == 0) document.set_profile(proto::PROFILE_LINUX);
+            if (word == 1) document.set_profile(proto::PROFILE_ANDROID);
+          } else if (path.field == "settings") {
+            ReadSettings(path, value, *document.mutable_settings());
+          } else if (path.field == "interfaces") {
+            ReadArray(path, value, [&](const Path& element, size_t node) {
+              ReadInterface(element, node, *document.add_interfaces());
+            });
+          } else if (path.field == "ingress_discard") {
+            ReadArray(path, value, [&](const Path& element, size_t node) {
+              ReadDiscard(element, node, *document.add_ingress_discard());
+            });
+          } else if (path.field == "local_network") {
+            ReadArray(path, value, [&](const Path& element, size_t node) {
+              ReadNetworkRule(
+                  element, node,
+                  {"interface", "prefix", "protocol", "ports", "action"},
+                  *document.add_local_network());
+            });
+          } else {
+            ReadArray(path, value, [&](const Path& element, size_t node) {
+              ReadPorts(element, node, *document.add_blocked_bind_ports());
             });
           }
         });
@@ -173,29 +207,222 @@ class Reader {
     return absl::nullopt;
   }
 
-  // The position among two words; -1 after a fault.
-  int ReadWord(const Path& path, size_t index, absl::string_view first,
-               absl::string_view second) {
+  // The position among the words; -1 after a fault.
+  int ReadWord(const Path& path, size_t index,
+               std::initializer_list<absl::string_view> words) {
     const JsonNode& node = Node(index);
-    if (node.kind == Kind::kString) {
-      if (tree_.String(node) == first) return 0;
-      if (tree_.String(node) == second) return 1;
+    std::string expected;
+    int position = 0;
+    for (const absl::string_view word : words) {
+      if (node.kind == Kind::kString && tree_.String(node) == word) {
+        return position;
+      }
+      ++position;
+      const bool last = position == static_cast<int>(words.size());
+      absl::StrAppend(&expected, position == 1 ? "" : (last ? " or " : ", "),
+                      "\"", word, "\"");
     }
-    Unexpected(node, path, absl::StrCat("\"", first, "\" or \"", second, "\""));
+    Unexpected(node, path, expected);
     return -1;
+  }
+
+  absl::optional<std::string> ReadString(const Path& path, size_t index) {
+    const JsonNode& node = Node(index);
+    if (node.kind == Kind::kString) return tree_.String(node);
+    Unexpected(node, path, "a string");
+    return absl::nullopt;
+  }
+
+  // One or more strings.
+  template <typename Function>
+  void ReadNames(const Path& path, size_t index, Function add) {
+    bool any = false;
+    ReadArray(path, index, [&](const Path& element, size_t node) {
+      const absl::optional<std::string> name = ReadString(element, node);
+      if (name.has_value()) add(*name);
+      any = true;
+    });
+    if (!any && Node(index).kind == Kind::kArray) {
+      Fault(Node(index), path, "names none");
+    }
   }
 
   template <typename Message>
   void ReadRule(const Path& path, size_t index, Message& message) {
-    const int word = ReadWord(path, index, "allow", "deny");
+    const int word = ReadWord(path, index, {"allow", "deny"});
     if (word == 0) message.set_rule(proto::ACTION_ALLOW);
     if (word == 1) message.set_rule(proto::ACTION_DENY);
   }
 
+  // What UIDs and defaults have both; false: another field.
   template <typename Message>
-  void ReadInternet(const Path& path, size_t index, Message& message) {
-    const absl::optional<bool> internet = ReadBool(path, index);
-    if (internet.has_value()) message.set_internet(*internet);
+  bool ReadSubject(const Path& member, size_t value, Message& message) {
+    if (member.field == "rule") {
+      ReadRule(member, value, message);
+    } else if (member.field == "internet") {
+      const absl::optional<bool> internet = ReadBool(member, value);
+      if (internet.has_value()) message.set_internet(*internet);
+    } else if (member.field == "lockdown") {
+      const absl::optional<bool> lockdown = ReadBool(member, value);
+      if (lockdown.has_value()) message.set_lockdown(*lockdown);
+    } else if (member.field == "local_network") {
+      const absl::optional<bool> local_network = ReadBool(member, value);
+      if (local_network.has_value()) message.set_local_network(*local_network);
+    } else if (member.field == "interfaces") {
+      ReadNames(member, value,
+                [&](const std::string& name) { message.add_interfaces(name); });
+    } else if (member.field == "network_rules") {
+      ReadArray(member, value, [&](const Path& element, size_t node) {
+        ReadNetworkRule(
+            element, node,
+            {"action", "prefix", "protocol", "ports", "direction", "interface"},
+            *message.add_network_rules());
+      });
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  void ReadSettings(const Path& path, size_t index, proto::Settings& settings) {
+    ReadObject(
+        path, index,
+        {"uids_per_user", "exempt_below", "no_owner", "closing_packets",
+         "resolver"},
+        [&](const Path& member, size_t value) {
+          uint32_t number = 0;
+          if (member.field == "uids_per_user") {
+            if (ReadNumber(member, value, number)) {
+              settings.set_uids_per_user(number);
+            }
+          } else if (member.field == "exempt_below") {
+            if (ReadNumber(member, value, number)) {
+              settings.set_exempt_below(number);
+            }
+          } else if (member.field == "no_owner") {
+            const int word = ReadWord(member, value, {"allow", "deny", "root"});
+            if (word == 0) settings.set_no_owner(proto::NO_OWNER_RULE_ALLOW);
+            if (word == 1) settings.set_no_owner(proto::NO_OWNER_RULE_DENY);
+            if (word == 2) settings.set_no_owner(proto::NO_OWNER_RULE_ROOT);
+          } else if (member.field == "closing_packets") {
+            const int word =
+                ReadWord(member, value, {"judged", "pass_chains", "pass_all"});
+            if (word == 0) {
+              settings.set_closing_packets(proto::CLOSING_PACKETS_JUDGED);
+            }
+            if (word == 1) {
+              settings.set_closing_packets(proto::CLOSING_PACKETS_PASS_CHAINS);
+            }
+            if (word == 2) {
+              settings.set_closing_packets(proto::CLOSING_PACKETS_PASS_ALL);
+            }
+          } else {
+            ReadResolver(member, value, *settings.mutable_resolver());
+          }
+        });
+  }
+
+  void ReadResolver(const Path& path, size_t index, proto::Resolver& resolver) {
+    ReadObject(path, index, {"uid", "tag"},
+               [&](const Path& member, size_t value) {
+                 uint32_t number = 0;
+                 if (!ReadNumber(member, value, number)) return;
+                 if (member.field == "uid") {
+                   resolver.set_uid(number);
+                 } else {
+                   resolver.set_tag(number);
+                 }
+               });
+  }
+
+  void ReadInterface(const Path& path, size_t index,
+                     proto::Interface& interface) {
+    ReadObject(path, index, {"name", "metered", "classes"},
+               [&](const Path& member, size_t value) {
+                 if (member.field == "name") {
+                   const auto name = ReadString(member, value);
+                   if (name.has_value()) interface.set_name(*name);
+                 } else if (member.field == "metered") {
+                   const auto metered = ReadBool(member, value);
+                   if (metered.has_value()) interface.set_metered(*metered);
+                 } else {
+                   ReadNames(member, value, [&](const std::string& name) {
+                     interface.add_classes(name);
+                   });
+                 }
+               });
+  }
+
+  void ReadDiscard(const Path& path, size_t index,
+                   proto::IngressDiscard& discard) {
+    ReadObject(path, index, {"address", "interfaces"},
+               [&](const Path& member, size_t value) {
+                 if (member.field == "address") {
+                   const auto address = ReadString(member, value);
+                   if (address.has_value()) discard.set_address(*address);
+                 } else {
+                   ReadNames(member, value, [&](const std::string& name) {
+                     discard.add_interfaces(name);
+                   });
+                 }
+               });
+  }
+
+  // 53, or "1-1023".
+  void ReadPorts(const Path& path, size_t index, proto::PortRange& ports) {
+    const JsonNode& node = Node(index);
+    uint32_t first = 0;
+    uint32_t last = 0;
+    if (node.kind == Kind::kUnsigned && node.number <= 0xffff) {
+      first = last = static_cast<uint32_t>(node.number);
+    } else if (node.kind != Kind::kString ||
+               !ParseNumbers(tree_.String(node), first, last) ||
+               last > 0xffff || first > 0xffff) {
+      return Unexpected(node, path, "a port (0 to 65535) or \"FIRST-LAST\"");
+    }
+    ports.set_first(first);
+    ports.set_last(last);
+  }
+
+  void ReadProtocol(const Path& path, size_t index, proto::NetworkRule& rule) {
+    const JsonNode& node = Node(index);
+    if (node.kind == Kind::kUnsigned && node.number >= 1 &&
+        node.number <= 255) {
+      rule.set_protocol(static_cast<uint32_t>(node.number));
+      return;
+    }
+    if (node.kind == Kind::kString) {
+      const absl::StatusOr<uint8_t> protocol =
+          ParseProtocol(tree_.String(node));
+      if (protocol.ok()) return rule.set_protocol(*protocol);
+    }
+    Unexpected(node, path, "a protocol, such as \"tcp\", or 1 to 255");
+  }
+
+  void ReadNetworkRule(const Path& path, size_t index,
+                       std::initializer_list<absl::string_view> fields,
+                       proto::NetworkRule& rule) {
+    ReadObject(path, index, fields, [&](const Path& member, size_t value) {
+      if (member.field == "action") {
+        const int word = ReadWord(member, value, {"allow", "deny"});
+        if (word == 0) rule.set_action(proto::ACTION_ALLOW);
+        if (word == 1) rule.set_action(proto::ACTION_DENY);
+      } else if (member.field == "prefix") {
+        const auto prefix = ReadString(member, value);
+        if (prefix.has_value()) rule.set_prefix(*prefix);
+      } else if (member.field == "protocol") {
+        ReadProtocol(member, value, rule);
+      } else if (member.field == "ports") {
+        ReadPorts(member, value, *rule.mutable_ports());
+      } else if (member.field == "direction") {
+        const int word = ReadWord(member, value, {"in", "out"});
+        if (word == 0) rule.set_direction(proto::RULE_DIRECTION_IN);
+        if (word == 1) rule.set_direction(proto::RULE_DIRECTION_OUT);
+      } else {
+        const auto interface = ReadString(member, value);
+        if (interface.has_value()) rule.set_interface(*interface);
+      }
+    });
   }
 
   void ReadRange(const Path& path, size_t index,
@@ -212,13 +439,11 @@ class Reader {
 
   void ReadDefaults(const Path& path, size_t index,
                     proto::DocumentDefaults& defaults) {
-    ReadObject(path, index, {"rule", "internet"},
+    ReadObject(path, index,
+               {"rule", "internet", "local_network", "lockdown", "interfaces",
+                "network_rules"},
                [&](const Path& member, size_t value) {
-                 if (member.field == "rule") {
-                   ReadRule(member, value, defaults);
-                 } else {
-                   ReadInternet(member, value, defaults);
-                 }
+                 ReadSubject(member, value, defaults);
                });
   }
 
@@ -234,7 +459,7 @@ class Reader {
               Unexpected(node, member, "a string");
             }
           } else if (member.field == "type") {
-            const int word = ReadWord(member, value, "allowlist", "denylist");
+            const int word = ReadWord(member, value, {"allowlist", "denylist"});
             if (word == 0) chain.set_type(proto::CHAIN_SENSE_ALLOWLIST);
             if (word == 1) chain.set_type(proto::CHAIN_SENSE_DENYLIST);
           } else if (member.field == "enabled") {
@@ -249,14 +474,17 @@ class Reader {
   }
 
   void ReadUid(const Path& path, size_t index, proto::DocumentUid& uid) {
-    ReadObject(path, index, {"uid", "rule", "internet"},
+    ReadObject(path, index,
+               {"uid", "rule", "internet", "update_device_stats", "interfaces",
+                "lockdown", "local_network", "network_rules"},
                [&](const Path& member, size_t value) {
                  if (member.field == "uid") {
                    ReadRange(member, value, *uid.mutable_uid());
-                 } else if (member.field == "rule") {
-                   ReadRule(member, value, uid);
+                 } else if (member.field == "update_device_stats") {
+                   const absl::optional<bool> may = ReadBool(member, value);
+                   if (may.has_value()) uid.set_update_device_stats(*may);
                  } else {
-                   ReadInternet(member, value, uid);
+                   ReadSubject(member, value, uid);
                  }
                });
   }

@@ -80,14 +80,16 @@ TEST(ParsePolicyJson, SaysWhereEachFaultIs) {
        "expected string literal"},
       {"not an object", "[]", "p.json:1:1: expected an object, found an array"},
       {"unknown field", "{`version`: 1, `colour`: 3}",
-       "p.json:1:16: unknown field `colour`, expected version, defaults, "
-       "chains, uids"},
+       "p.json:1:16: unknown field `colour`, expected version, profile, "
+       "settings, defaults, interfaces, chains, uids, ingress_discard, "
+       "local_network, blocked_bind_ports"},
       {"unknown field below", "{`chains`: [{`name`: `a`, `uid`: 5}]}",
        "p.json:1:27: chains[0]: unknown field `uid`, expected name, type, "
        "enabled, uids"},
       {"unknown field with odd bytes", "{`a\\u001b[1m\\n`: 1}",
-       "p.json:1:2: unknown field `a\\x1b[1m\\n`, expected version, defaults, "
-       "chains, uids"},
+       "p.json:1:2: unknown field `a\\x1b[1m\\n`, expected version, profile, "
+       "settings, defaults, interfaces, chains, uids, ingress_discard, "
+       "local_network, blocked_bind_ports"},
       {"field twice", "{`version`: 1,\n`version`: 1}",
        "p.json:2:1: version: is there twice"},
       {"field twice below", "{`uids`: [{`uid`: 1, `rule`: `deny`, `uid`: 2}]}",
@@ -190,7 +192,7 @@ TEST(Validate, ResolvesNamesAndRanges) {
   const absl::StatusOr<Policy> policy = Validate(*document);
   ASSERT_THAT(policy, IsOk());
   EXPECT_EQ(policy->defaults(), PolicyDefaults());
-  ASSERT_THAT(policy->chains(), SizeIs(11));
+  ASSERT_THAT(policy->chains(), SizeIs(14));
   EXPECT_EQ(*policy->FindChain("background"),
             (Chain{6, "background", ChainSense::kAllowlist, Switch::kOn}));
   EXPECT_EQ(*policy->FindChain("work"),
@@ -277,7 +279,7 @@ TEST(Validate, ReportsEveryFaultWithItsPath) {
       {"no uid", "`version`: 1, `uids`: [{`rule`: `deny`}]",
        "uids[0].uid: is missing"},
       {"nothing said", "`version`: 1, `uids`: [{`uid`: 5}]",
-       "uids[0]: has neither rule nor internet"},
+       "uids[0]: says nothing of the uid"},
       {"all at once",
        "`version`: 3, `chains`: [{`uids`: [`9-8`]}, {`name`: `a`}], "
        "`uids`: [{`uid`: 1}, {`uid`: 1}]",
@@ -286,8 +288,8 @@ TEST(Validate, ReportsEveryFaultWithItsPath) {
        "chains[0].type: is missing; only Android's chains have one\n"
        "chains[0].uids[0]: 9-8: the first uid is above the last\n"
        "chains[1].type: is missing; only Android's chains have one\n"
-       "uids[0]: has neither rule nor internet\n"
-       "uids[1]: has neither rule nor internet\n"
+       "uids[0]: says nothing of the uid\n"
+       "uids[1]: says nothing of the uid\n"
        "uids[1].uid: uid 1 is already in uids[0].uid"},
   };
   PolicyLimits limits;

@@ -13,6 +13,7 @@
 #include "libpolicy/model/document.h"
 #include "libpolicy/model/edit.h"
 #include "libpolicy/model/faults.h"
+#include "libpolicy/model/network_wire.h"
 #include "libpolicy/model/text.h"
 
 namespace netpolicy {
@@ -45,8 +46,13 @@ class Validator {
                                     kVersion));
     }
     ValidateDefaults();
+    ValidateNetwork();
     ValidateChains();
     ValidateUids();
+    if (rules_ > limits_.network_rules) {
+      Fault("policy", absl::StrCat("has ", rules_, " network rules, at most ",
+                                   limits_.network_rules, " allowed"));
+    }
     if (listed_ > limits_.listed_uids) {
       Fault("policy", absl::StrCat("lists ", listed_, " uids, at most ",
                                    limits_.listed_uids, " allowed"));
@@ -74,11 +80,10 @@ class Validator {
         it = delta_.uids.emplace_hint(it, uid, UidPolicy());
       }
       UidPolicy& policy = it->second;
-      policy.chains |= member.policy.chains;
-      if (member.policy.rule.has_value()) policy.rule = member.policy.rule;
-      if (member.policy.internet.has_value()) {
-        policy.internet = member.policy.internet;
-      }
+      const uint64_t chains = policy.chains | member.policy.chains;
+      // Only an entry of `uids` says more than a chain, and only one does.
+      if (member.policy.chains == 0) policy = member.policy;
+      policy.chains = chains;
     }
   }
 
@@ -94,18 +99,167 @@ class Validator {
     return absl::nullopt;
   }
 
+  // What UIDs and defaults have both.
+  template <typename Message, typename Values>
+  void ValidateSubject(const std::string& path, const Message& entry,
+                       Values& values) {
+    if (entry.has_rule()) {
+      values.rule =
+          ValidateRule(path + ".rule", entry.rule()).value_or(Action::kAllow);
+    }
+    if (entry.has_internet()) {
+      values.internet = ToPermission(entry.internet());
+    }
+    if (entry.has_local_network()) {
+      values.local_network = ToPermission(entry.local_network());
+    }
+    if (entry.has_lockdown()) {
+      values.lockdown = entry.lockdown() ? Switch::kOn : Switch::kOff;
+    }
+    if (absl::StatusOr<Selectors> interfaces =
+            SelectorsFromProto(entry.interfaces());
+        interfaces.ok()) {
+      values.interfaces = *std::move(interfaces);
+    } else {
+      faults_.Add(absl::StrCat(path, ".", interfaces.status().message()));
+    }
+    values.network_rules = ValidateRules(
+        path + ".network_rules", entry.network_rules(),
+        [](const proto::NetworkRule& rule) { return FromProto(rule); });
+  }
+
+  static Permission ToPermission(bool granted) {
+    return granted ? Permission::kGranted : Permission::kRevoked;
+  }
+
+  template <typename Repeated, typename Function>
+  NetworkRules ValidateRules(const std::string& path, const Repeated& messages,
+                             Function read) {
+    NetworkRules rules;
+    std::map<NetworkRule, int, decltype(&RuleLess)> seen(&RuleLess);
+    for (int i = 0; i < messages.size(); ++i) {
+      absl::StatusOr<NetworkRule> rule = read(messages[i]);
+      const std::string rule_path = absl::StrCat(path, "[", i, "]");
+      if (!rule.ok()) {
+        faults_.Add(absl::StrCat(rule_path, ".", rule.status().message()));
+        continue;
+      }
+      const auto [it, is_new] = seen.emplace(*rule, i);
+      if (!is_new) {
+        Fault(rule_path, absl::StrCat(NetworkRuleText(*rule), " is already ",
+                                      path, "[", it->second, "]"));
+      }
+      rules.push_back(*std::move(rule));
+    }
+    return CanonicalRules(std::move(rules));
+  }
+
   void ValidateDefaults() {
     PolicyDefaults defaults;
-    if (document_.defaults().has_rule()) {
-      defaults.rule = ValidateRule("defaults.rule", document_.defaults().rule())
-                          .value_or(defaults.rule);
+    ValidateSubject("defaults", document_.defaults(), defaults);
+    delta_.defaults = std::move(defaults);
+  }
+
+  // A list whose entries have a key that is there once. `key`: the field that
+  // has it, for faults.
+  template <typename Entry, typename Repeated, typename KeyFunction>
+  std::vector<Entry> ValidateKeyed(const std::string& list,
+                                   absl::string_view field,
+                                   const Repeated& messages, KeyFunction key) {
+    std::vector<Entry> entries;
+    std::map<std::string, int> seen;
+    for (int i = 0; i < messages.size(); ++i) {
+      absl::StatusOr<Entry> entry = FromProto(messages[i]);
+      const std::string path = absl::StrCat(list, "[", i, "].");
+      if (!entry.ok()) {
+        faults_.Add(path + std::string(entry.status().message()));
+        continue;
+      }
+      const auto [it, is_new] = seen.emplace(key(*entry), i);
+      if (!is_new) {
+        Fault(absl::StrCat(path, field),
+              absl::StrCat(it->first, " is already ", list, "[", it->second,
+                           "]"));
+      }
+      entries.push_back(*std::move(entry));
     }
-    if (document_.defaults().has_internet()) {
-      defaults.internet = document_.defaults().internet()
-                              ? Permission::kGranted
-                              : Permission::kRevoked;
+    return entries;
+  }
+
+  void ValidateNetwork() {
+    NetworkPolicy network;
+    Settings base;
+    if (document_.has_profile()) {
+      const absl::StatusOr<Profile> profile =
+          ProfileFromProto(document_.profile());
+      if (profile.ok()) {
+        base = SettingsOf(*profile);
+      } else {
+        faults_.Add(std::string(profile.status().message()));
+      }
     }
-    delta_.defaults = defaults;
+    const absl::StatusOr<Settings> settings =
+        SettingsFromProto(document_.settings(), base);
+    if (settings.ok()) {
+      network.settings = *settings;
+    } else {
+      faults_.Add(absl::StrCat("settings.", settings.status().message()));
+    }
+    network.interfaces = ValidateKeyed<Interface>(
+        "interfaces", "name", document_.interfaces(),
+        [](const Interface& interface) { return interface.name; });
+    std::sort(
+        network.interfaces.begin(), network.interfaces.end(),
+        [](const Interface& a, const Interface& b) { return a.name < b.name; });
+    network.ingress_discard = ValidateKeyed<IngressDiscard>(
+        "ingress_discard", "address", document_.ingress_discard(),
+        [](const IngressDiscard& discard) {
+          return AddressText(discard.address);
+        });
+    std::sort(network.ingress_discard.begin(), network.ingress_discard.end(),
+              [](const IngressDiscard& a, const IngressDiscard& b) {
+                return a.address < b.address;
+              });
+    network.local_network = ValidateRules(
+        "local_network", document_.local_network(), LocalRuleFromProto);
+    network.blocked_bind_ports = ValidateBindPorts();
+    delta_.network = std::move(network);
+  }
+
+  std::vector<PortRange> ValidateBindPorts() {
+    std::vector<PortRange> ports;
+    std::vector<int> listed_by(0x10000, -1);  // by port: the first entry
+    for (int i = 0; i < document_.blocked_bind_ports_size(); ++i) {
+      const std::string path = absl::StrCat("blocked_bind_ports[", i, "]");
+      const absl::StatusOr<PortRange> range =
+          FromProto(document_.blocked_bind_ports(i));
+      if (!range.ok()) {
+        faults_.Add(absl::StrCat(path, ".", range.status().message()));
+        continue;
+      }
+      const std::string name = PortRangeText(*range);
+      if (range->first > range->last) {
+        Fault(path, name + ": the first port is above the last");
+        continue;
+      }
+      if (range->first == 0) {
+        Fault(path, name + ": port 0 stands for any free port");
+        continue;
+      }
+      const auto begin = listed_by.begin() + range->first;
+      const auto end = listed_by.begin() + range->last + 1;
+      const auto other =
+          std::find_if(begin, end, [](int entry) { return entry >= 0; });
+      if (other != end) {
+        Fault(path,
+              absl::StrCat("port ", other - listed_by.begin(),
+                           " is already in blocked_bind_ports[", *other, "]"));
+      } else {
+        std::fill(begin, end, i);
+      }
+      ports.push_back(*range);
+    }
+    return CanonicalPorts(std::move(ports));
   }
 
   void ValidateChains() {
@@ -116,9 +270,12 @@ class Validator {
     for (int i = 0; i < document_.chains_size(); ++i) {
       const proto::DocumentChain& entry = document_.chains(i);
       const std::string path = absl::StrCat("chains[", i, "]");
-      const Switch enabled = entry.enabled() ? Switch::kOn : Switch::kOff;
       uint64_t bit = 0;
       const Chain* android = fixed.FindChain(entry.name());
+      Switch enabled = entry.enabled() ? Switch::kOn : Switch::kOff;
+      if (!entry.has_enabled() && android != nullptr) {
+        enabled = android->enabled;
+      }
       const bool named = ValidateName(path, entry, android);
       if (named && !seen.emplace(entry.name(), path).second) {
         Fault(path + ".name", absl::StrCat("chain ", entry.name(),
@@ -142,7 +299,9 @@ class Validator {
       for (int j = 0; j < entry.uids_size(); ++j) {
         const std::string range_path = absl::StrCat(path, ".uids[", j, "]");
         if (ValidateRange(range_path, entry.uids(j), ranges)) {
-          members_.push_back({ranges.back().range, {bit, {}, {}}});
+          UidPolicy listed;
+          listed.chains = bit;
+          members_.push_back({ranges.back().range, std::move(listed)});
         }
       }
       ValidateDisjoint(ranges);
@@ -245,20 +404,18 @@ class Validator {
       const proto::DocumentUid& entry = document_.uids(i);
       const std::string path = absl::StrCat("uids[", i, "]");
       UidPolicy policy;
-      if (entry.has_rule()) {
-        policy.rule = ValidateRule(path + ".rule", entry.rule());
-      }
-      if (entry.has_internet()) {
-        policy.internet =
-            entry.internet() ? Permission::kGranted : Permission::kRevoked;
-      }
-      if (!entry.has_rule() && !entry.has_internet()) {
-        Fault(path, "has neither rule nor internet");
-      }
+      ValidateSubject(path, entry, policy);
+      policy.update_device_stats = ToPermission(entry.update_device_stats());
+      const bool says_something =
+          entry.has_rule() || entry.has_internet() || entry.has_lockdown() ||
+          entry.has_local_network() || entry.update_device_stats() ||
+          !entry.interfaces().empty() || !entry.network_rules().empty();
+      if (!says_something) Fault(path, "says nothing of the uid");
       if (!entry.has_uid()) {
         Fault(path + ".uid", "is missing");
       } else if (ValidateRange(path + ".uid", entry.uid(), ranges)) {
-        members_.push_back({ranges.back().range, policy});
+        rules_ += Size(ranges.back().range) * policy.network_rules.size();
+        members_.push_back({ranges.back().range, std::move(policy)});
       }
     }
     ValidateDisjoint(ranges);
@@ -270,6 +427,7 @@ class Validator {
   PolicyDelta delta_;
   std::vector<Member> members_;
   uint64_t listed_ = 0;
+  uint64_t rules_ = 0;
 };
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "bpf_progs/abi/reason.h"
 #include "libpolicy/base/status_macros.h"
+#include "libpolicy/model/edit_network.h"
 #include "libpolicy/model/text.h"
 
 namespace netpolicy {
@@ -20,12 +21,6 @@ namespace {
 
 constexpr uint64_t kUserChains = ~0ULL << NP_REASON_USER_CHAIN_0;
 static_assert(NP_REASON_USER_CHAIN_0 + NP_USER_CHAINS == NP_REASONS);
-
-absl::Status CheckUid(absl::string_view operation, Uid uid) {
-  if (uid <= kMaxUid) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(operation, " uid ", ToInt(uid), ": not a uid"));
-}
 
 uint64_t NumbersOf(const std::vector<Chain>& chains) {
   uint64_t numbers = 0;
@@ -119,10 +114,11 @@ struct PolicyEdit::Applier {
     for (const auto& [uid, value] : policy.uids()) {
       UidPolicy renumbered = value;
       renumbered.chains = Renumbered(value.chains, renumbering);
-      edit.Set(uid, renumbered);
+      edit.Set(uid, std::move(renumbered));
     }
     edit.MutableDefaults() = policy.defaults();
     edit.MutableChains() = std::move(renumbering.chains);
+    edit.MutableNetwork() = policy.network();
     return absl::OkStatus();
   }
 
@@ -193,7 +189,7 @@ struct PolicyEdit::Applier {
     std::sort(uids.begin(), uids.end());
     uids.erase(std::unique(uids.begin(), uids.end()), uids.end());
     if (!uids.empty()) {
-      NP_RETURN_IF_ERROR(CheckUid(
+      NP_RETURN_IF_ERROR(CheckUidOf(
           absl::StrCat("replace chain ", change.name, " by"), uids.back()));
     }
     for (const Uid uid : edit.ChainMembers(number)) {
@@ -209,7 +205,7 @@ struct PolicyEdit::Applier {
     const bool on = change.listed == Switch::kOn;
     NP_ASSIGN_OR_RETURN(const size_t position,
                         Position(on ? "add to" : "remove from", change.name));
-    NP_RETURN_IF_ERROR(CheckUid(
+    NP_RETURN_IF_ERROR(CheckUidOf(
         absl::StrCat(on ? "add to" : "remove from", " chain ", change.name),
         change.uid));
     SetListed(change.uid, edit.chains()[position].number, change.listed);
@@ -217,23 +213,28 @@ struct PolicyEdit::Applier {
   }
 
   absl::Status operator()(const SetUidRule& change) const {
-    NP_RETURN_IF_ERROR(CheckUid("set rule of", change.uid));
-    UidPolicy policy = edit.Find(change.uid);
+    NP_RETURN_IF_ERROR(CheckUidOf("set rule of", change.uid));
+    UidPolicy policy = edit.Get(change.uid);
     policy.rule = change.rule;
-    edit.Set(change.uid, policy);
+    edit.Set(change.uid, std::move(policy));
     return absl::OkStatus();
   }
 
   absl::Status operator()(const SetInternet& change) const {
-    NP_RETURN_IF_ERROR(CheckUid("set internet of", change.uid));
-    UidPolicy policy = edit.Find(change.uid);
+    NP_RETURN_IF_ERROR(CheckUidOf("set internet of", change.uid));
+    UidPolicy policy = edit.Get(change.uid);
     policy.internet = change.internet;
-    edit.Set(change.uid, policy);
+    edit.Set(change.uid, std::move(policy));
     return absl::OkStatus();
   }
 
+  template <typename NetworkChange>
+  absl::Status operator()(const NetworkChange& change) const {
+    return NetworkApplier{edit}(change);
+  }
+
   absl::Status operator()(const ClearUid& change) const {
-    NP_RETURN_IF_ERROR(CheckUid("clear", change.uid));
+    NP_RETURN_IF_ERROR(CheckUidOf("clear", change.uid));
     edit.Set(change.uid, UidPolicy());
     return absl::OkStatus();
   }
@@ -251,13 +252,16 @@ struct PolicyEdit::Applier {
   }
 
   void SetListed(Uid uid, int number, Switch listed) const {
-    UidPolicy policy = edit.Find(uid);
+    const uint64_t bit = NP_REASON_BIT(number);
+    const UidPolicy& before = edit.Get(uid);
+    if (((before.chains & bit) != 0) == (listed == Switch::kOn)) return;
+    UidPolicy policy = before;
     if (listed == Switch::kOn) {
-      policy.chains |= NP_REASON_BIT(number);
+      policy.chains |= bit;
     } else {
-      policy.chains &= ~NP_REASON_BIT(number);
+      policy.chains &= ~bit;
     }
-    edit.Set(uid, policy);
+    edit.Set(uid, std::move(policy));
   }
 };
 
@@ -273,6 +277,9 @@ PolicyDelta PolicyEdit::Delta() const {
   if (chains_.has_value() && absl::MakeConstSpan(*chains_) != base_.chains()) {
     delta.chains = chains_;
   }
+  if (network_.has_value() && !(*network_ == base_.network())) {
+    delta.network = network_;
+  }
   delta.uids = uids_;
   return delta;
 }
@@ -280,6 +287,7 @@ PolicyDelta PolicyEdit::Delta() const {
 void PolicyEdit::ApplyDelta(const PolicyDelta& delta, Policy& policy) {
   if (delta.defaults.has_value()) policy.defaults_ = *delta.defaults;
   if (delta.chains.has_value()) policy.chains_ = *delta.chains;
+  if (delta.network.has_value()) policy.network_ = *delta.network;
   for (const auto& [uid, value] : delta.uids) {
     if (value.empty()) {
       policy.uids_.erase(uid);
@@ -310,7 +318,11 @@ const std::vector<Chain>& PolicyEdit::chains() const {
   return chains_.has_value() ? *chains_ : base_.chains_;
 }
 
-UidPolicy PolicyEdit::Find(Uid uid) const {
+const NetworkPolicy& PolicyEdit::network() const {
+  return network_.has_value() ? *network_ : base_.network_;
+}
+
+const UidPolicy& PolicyEdit::Get(Uid uid) const {
   const auto it = uids_.find(uid);
   return it == uids_.end() ? base_.Find(uid) : it->second;
 }
@@ -325,11 +337,16 @@ std::vector<Chain>& PolicyEdit::MutableChains() {
   return *chains_;
 }
 
-void PolicyEdit::Set(Uid uid, const UidPolicy& policy) {
+NetworkPolicy& PolicyEdit::MutableNetwork() {
+  if (!network_.has_value()) network_ = base_.network_;
+  return *network_;
+}
+
+void PolicyEdit::Set(Uid uid, UidPolicy policy) {
   if (policy == base_.Find(uid)) {
     uids_.erase(uid);
   } else {
-    uids_.insert_or_assign(uid, policy);
+    uids_.insert_or_assign(uid, std::move(policy));
   }
 }
 

@@ -9,10 +9,11 @@
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
 #include "libpolicy/model/ids.h"
+#include "libpolicy/model/network_change.h"
 #include "libpolicy/model/policy.h"
 
-// Changes to a policy. A Transaction is a list of changes that take effect
-// together or not at all.
+// Changes to a policy (and those of network_change.h). A Transaction is a list
+// of changes that take effect together or not at all.
 //
 //   Transaction transaction = {SetChainEnabled{"dozable", Switch::kOn},
 //                              SetUidRule{Uid{10007}, Action::kDeny}};
@@ -98,18 +99,23 @@ struct SetInternet {
 
   friend bool operator==(const SetInternet&, const SetInternet&) = default;
 };
-// The policy no longer mentions the UID: no rule, no permission of its own, in
-// no chain.
+// The policy no longer mentions the UID: it has nothing of its own and is in no
+// chain.
 struct ClearUid {
   Uid uid;
 
   friend bool operator==(const ClearUid&, const ClearUid&) = default;
 };
 
-using Change =
-    absl::variant<ReplacePolicy, SetDefaultRule, SetDefaultInternet,
-                  DefineChain, RemoveChain, SetChainEnabled, ReplaceChain,
-                  SetChainMember, SetUidRule, SetInternet, ClearUid>;
+using Change = absl::variant<
+    ReplacePolicy, SetDefaultRule, SetDefaultInternet, DefineChain, RemoveChain,
+    SetChainEnabled, ReplaceChain, SetChainMember, SetUidRule, SetInternet,
+    ClearUid, SetSettings, SetProfile, SetDefaultLockdown,
+    SetDefaultLocalNetwork, SetDefaultInterfaces, SetInterface, RemoveInterface,
+    SetUidInterfaces, SetLockdown, SetLocalNetworkAccess, SetUpdateDeviceStats,
+    SetNetworkRules, AddNetworkRule, RemoveNetworkRule, SetIngressDiscard,
+    RemoveIngressDiscard, SetLocalNetworkRule, RemoveLocalNetworkRule,
+    SetBlockedBindPorts>;
 using Transaction = std::vector<Change>;
 
 // The difference that a transaction makes. Holds the new value of everything
@@ -117,13 +123,15 @@ using Transaction = std::vector<Change>;
 struct PolicyDelta {
   absl::optional<PolicyDefaults> defaults;    // unset: as before
   absl::optional<std::vector<Chain>> chains;  // all of them; unset: as before
+  absl::optional<NetworkPolicy> network;      // unset: as before
   std::map<Uid, UidPolicy>
       uids;  // only those that changed; empty(): no longer mentioned
 
   friend bool operator==(const PolicyDelta&, const PolicyDelta&) = default;
 
   bool empty() const {
-    return !defaults.has_value() && !chains.has_value() && uids.empty();
+    return !defaults.has_value() && !chains.has_value() &&
+           !network.has_value() && uids.empty();
   }
 };
 
@@ -152,15 +160,19 @@ class PolicyEdit {
 
  private:
   struct Applier;
+  struct NetworkApplier;
 
   const PolicyDefaults& defaults() const;
   const std::vector<Chain>& chains() const;
-  UidPolicy Find(Uid uid) const;
+  const NetworkPolicy& network() const;
+  // Valid until the UID is set.
+  const UidPolicy& Get(Uid uid) const;
 
   // For writing: a copy of the base's on first use.
   PolicyDefaults& MutableDefaults();
   std::vector<Chain>& MutableChains();
-  void Set(Uid uid, const UidPolicy& policy);
+  NetworkPolicy& MutableNetwork();
+  void Set(Uid uid, UidPolicy policy);
 
   // The UIDs listed in the chain of that number, ascending.
   std::vector<Uid> ChainMembers(int number) const;
@@ -168,6 +180,7 @@ class PolicyEdit {
   const Policy& base_;
   absl::optional<PolicyDefaults> defaults_;
   absl::optional<std::vector<Chain>> chains_;
+  absl::optional<NetworkPolicy> network_;
   std::map<Uid, UidPolicy> uids_;  // only those that differ from the base
 };
 

@@ -110,9 +110,9 @@ TEST(ExplainReason, AgreesWithTheDecision) {
       const Uid uid = RandomUid(random);
       const auto it = image.uids.find(uid);
       const uint64_t rules = it == image.uids.end() ? 0 : it->second.rules;
-      // Packets off loopback and socket calls meet every rule.
+      // Packets on a metered interface and socket calls meet every rule.
       const ReasonSet reasons(
-          np_decide(&image.config, rules, 0, 0) |
+          np_decide(&image.config, rules, NP_FACT_METERED, 0) |
           np_decide(&image.config, rules, NP_FACT_SOCKET_CREATE, 0));
       for (int reason = 0; reason < NP_REASONS; ++reason) {
         const std::string text = ExplainReason(policy, uid, reason);

@@ -66,6 +66,11 @@ np_policy_config CompileConfig(const PolicyDefaults& defaults,
   config.no_owner_uid = NP_UID_NONE;
   config.not_on_loopback = NP_REASON_BIT(NP_REASON_BACKGROUND);
   config.at_socket = kInternet;
+  config.metered_only = NP_REASON_BIT(NP_REASON_DATA_SAVER) |
+                        NP_REASON_BIT(NP_REASON_METERED_DENY_USER) |
+                        NP_REASON_BIT(NP_REASON_METERED_DENY_ADMIN);
+  // Without them an IPv6 link stops working, which saves no data.
+  config.icmp6_passes = NP_REASON_BIT(NP_REASON_DATA_SAVER);
   if (defaults.rule == Action::kDeny) config.allowlists |= kUidRule;
   if (defaults.internet == Permission::kRevoked) config.allowlists |= kInternet;
   for (const Chain& chain : chains) {
@@ -100,6 +105,39 @@ np_uid_policy CompileUid(Uid uid, const UidPolicy& policy,
   return entry;
 }
 
+absl::Status CheckEnforceable(const PolicyDelta& delta) {
+  const auto refuse = [](absl::string_view what) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("commit policy: ", what, " can't be enforced yet"));
+  };
+  if (delta.network.has_value() && !(*delta.network == NetworkPolicy())) {
+    return refuse(
+        "settings, interfaces, ingress_discard, local_network and "
+        "blocked_bind_ports");
+  }
+  if (delta.defaults.has_value()) {
+    PolicyDefaults plain = *delta.defaults;
+    plain.rule = Action::kAllow;
+    plain.internet = Permission::kGranted;
+    if (!(plain == PolicyDefaults())) {
+      return refuse(
+          "local_network, lockdown, interfaces and network_rules of defaults");
+    }
+  }
+  for (const auto& [uid, policy] : delta.uids) {
+    UidPolicy plain;
+    plain.chains = policy.chains;
+    plain.rule = policy.rule;
+    plain.internet = policy.internet;
+    if (policy == plain) continue;
+    return refuse(absl::StrCat(
+        "update_device_stats, local_network, lockdown, interfaces and "
+        "network_rules of uid ",
+        ToInt(uid)));
+  }
+  return absl::OkStatus();
+}
+
 MapImage Compile(const Policy& policy) {
   MapImage image;
   image.config = CompileConfig(policy.defaults(), policy.chains());
@@ -130,6 +168,7 @@ std::string ImageToText(const MapImage& image) {
       {"not_on_loopback", config.not_on_loopback},
       {"metered_only", config.metered_only},
       {"at_socket", config.at_socket},
+      {"icmp6_passes", config.icmp6_passes},
   };
   for (const auto& word : words) {
     absl::StrAppendFormat(&text, "  %-15s  0x%016x  %s\n", word.name, word.bits,

@@ -5,10 +5,12 @@
 #include <map>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "bpf_progs/abi/policy.h"
 #include "bpf_progs/abi/reason.h"
+#include "libpolicy/model/edit.h"
 #include "libpolicy/model/ids.h"
 #include "libpolicy/model/policy.h"
 
@@ -40,7 +42,12 @@ struct MapImage {
   std::map<Uid, np_uid_policy> uids;
 };
 
+// Requires what CheckEnforceable() accepts.
 MapImage Compile(const Policy& policy);
+
+// kFailedPrecondition when a policy with this change says what the tables can't
+// hold yet.
+absl::Status CheckEnforceable(const PolicyDelta& delta);
 
 // The parts of Compile(), for a change that is known (PolicyDelta). When the
 // defaults change, every UID's entry does. Constant time.

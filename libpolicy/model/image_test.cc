@@ -46,26 +46,26 @@ TEST(CompileConfig, SetsTheBitsOfChainsAndDefaults) {
     uint64_t enabled;
     uint64_t allowlists;
   } kRows[] = {
-      {"empty", {}, Bits({0, 17}), Bits({1, 3, 4, 5, 6})},
+      {"empty", {}, Bits({0, 11, 12, 17}), Bits({1, 3, 4, 5, 6, 10})},
       {"default deny",
        {SetDefaultRule{Action::kDeny}},
-       Bits({0, 17}),
-       Bits({0, 1, 3, 4, 5, 6})},
+       Bits({0, 11, 12, 17}),
+       Bits({0, 1, 3, 4, 5, 6, 10})},
       {"default without internet",
        {SetDefaultInternet{Permission::kRevoked}},
-       Bits({0, 17}),
-       Bits({1, 3, 4, 5, 6, 17})},
+       Bits({0, 11, 12, 17}),
+       Bits({1, 3, 4, 5, 6, 10, 17})},
       {"chains that are on",
        {SetChainEnabled{"dozable", Switch::kOn},
         SetChainEnabled{"oem_deny_3", Switch::kOn}},
-       Bits({0, 1, 9, 17}),
-       Bits({1, 3, 4, 5, 6})},
+       Bits({0, 1, 9, 11, 12, 17}),
+       Bits({1, 3, 4, 5, 6, 10})},
       {"chains of one's own",
        {DefineChain{"a", ChainSense::kDenylist},
         DefineChain{"b", ChainSense::kAllowlist},
         SetChainEnabled{"a", Switch::kOn}},
-       Bits({0, 17, 32}),
-       Bits({1, 3, 4, 5, 6, 33})},
+       Bits({0, 11, 12, 17, 32}),
+       Bits({1, 3, 4, 5, 6, 10, 33})},
   };
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.name);
@@ -75,7 +75,8 @@ TEST(CompileConfig, SetsTheBitsOfChainsAndDefaults) {
     EXPECT_EQ(config.enabled, row.enabled);
     EXPECT_EQ(config.allowlists, row.allowlists);
     EXPECT_EQ(config.not_on_loopback, Bits({6}));
-    EXPECT_EQ(config.metered_only, 0u);
+    EXPECT_EQ(config.metered_only, Bits({10, 11, 12}));
+    EXPECT_EQ(config.icmp6_passes, Bits({10}));
     EXPECT_EQ(config.at_socket, Bits({17}));
     EXPECT_EQ(config.flags, 0u);
   }
@@ -146,7 +147,9 @@ TEST(CompileChains, NamesThoseThatThereAre) {
   EXPECT_STREQ(names[0].name, "");
   EXPECT_STREQ(names[1].name, "dozable");
   EXPECT_STREQ(names[9].name, "oem_deny_3");
-  EXPECT_STREQ(names[10].name, "");
+  EXPECT_STREQ(names[10].name, "metered_allow");
+  EXPECT_STREQ(names[12].name, "metered_deny_admin");
+  EXPECT_STREQ(names[13].name, "");
   EXPECT_STREQ(names[32].name, longest.c_str());
   EXPECT_STREQ(names[33].name, "");
 }
@@ -212,7 +215,8 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
        "read np_policy_config.not_on_loopback: 0x0, expected 0x40"},
       {"metered_only", [](Tables& t) { t.config.metered_only = Bits({32}); },
        kFailedPrecondition,
-       "read np_policy_config.metered_only: 0x100000000, expected 0x0"},
+       "read np_policy_config.metered_only: 0x100000000, expected "
+       "0x1c00"},
       {"at_socket", [](Tables& t) { t.config.at_socket = Bits({0}); },
        kFailedPrecondition,
        "read np_policy_config.at_socket: 0x1, expected 0x20000"},
@@ -223,9 +227,9 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
        kDataLoss,
        "read np_chain[4]: chain \"restrictes\" should be restricted"},
       {"a later version's chain",
-       [](Tables& t) { std::strcpy(t.chains[10].name, "metered_allow"); },
+       [](Tables& t) { std::strcpy(t.chains[20].name, "bind_port"); },
        kFailedPrecondition,
-       "read np_chain[10]: chain \"metered_allow\" is not known here"},
+       "read np_chain[20]: chain \"bind_port\" is not known here"},
       {"bad name", [](Tables& t) { std::strcpy(t.chains[33].name, "A\x1b"); },
        kDataLoss,
        "read np_chain[33]: chain \"A\\x1b\": not a chain name, which is a "
@@ -239,9 +243,9 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
       {"a name twice",
        [](Tables& t) { std::strcpy(t.chains[40].name, "kids"); }, kDataLoss,
        "read np_chain[40]: chain kids is also number 32"},
-      {"uid, unknown rule", [](Tables& t) { t.uids[0].rules |= Bits({10}); },
+      {"uid, unknown rule", [](Tables& t) { t.uids[0].rules |= Bits({19}); },
        kFailedPrecondition,
-       "read np_uid_policy[uid=10007].rules: rule data_saver is not known "
+       "read np_uid_policy[uid=10007].rules: rule quota is not known "
        "here"},
       {"uid, no chain", [](Tables& t) { t.uids[0].rules |= Bits({33}); },
        kDataLoss,
@@ -303,11 +307,12 @@ TEST(ImageToText, NamesEverything) {
   }
   image.uids[Uid{7}] = tables.uids[0];
   EXPECT_EQ(ImageToText(image), R"(np_policy_config
-  enabled          0x0000000100020001  uid_rule internet_permission kids
-  allowlists       0x000000000000007a  dozable powersave restricted low_power_standby background
+  enabled          0x0000000100021801  uid_rule metered_deny_user metered_deny_admin internet_permission kids
+  allowlists       0x000000000000047a  dozable powersave restricted low_power_standby background metered_allow
   not_on_loopback  0x0000000000000040  background
-  metered_only     0x0000000000000000  -
+  metered_only     0x0000000000001c00  metered_allow metered_deny_user metered_deny_admin
   at_socket        0x0000000000020000  internet_permission
+  icmp6_passes     0x0000000000000400  metered_allow
 np_chain
    1  dozable
    2  standby
@@ -318,6 +323,9 @@ np_chain
    7  oem_deny_1
    8  oem_deny_2
    9  oem_deny_3
+  10  metered_allow
+  11  metered_deny_user
+  12  metered_deny_admin
   32  kids
 np_uid_policy
   7  rules: uid_rule  stated: rule=deny

@@ -24,20 +24,27 @@ constexpr uint64_t kAndroidAllowlists =
     NP_REASON_BIT(NP_REASON_DOZABLE) | NP_REASON_BIT(NP_REASON_POWERSAVE) |
     NP_REASON_BIT(NP_REASON_RESTRICTED) |
     NP_REASON_BIT(NP_REASON_LOW_POWER_STANDBY) |
-    NP_REASON_BIT(NP_REASON_BACKGROUND);
+    NP_REASON_BIT(NP_REASON_BACKGROUND) | NP_REASON_BIT(NP_REASON_DATA_SAVER);
+
+// Those that are on in a policy that does not say so: whoever is listed there
+// is meant to be refused.
+constexpr uint64_t kAndroidOn = NP_REASON_BIT(NP_REASON_METERED_DENY_USER) |
+                                NP_REASON_BIT(NP_REASON_METERED_DENY_ADMIN);
+
+constexpr absl::string_view kMeteredAllow = "metered_allow";
 
 // Whether some reason is, or may become, known by this name.
 bool IsReasonName(absl::string_view name) {
   for (int reason = 0; reason < NP_REASONS; ++reason) {
     if (name == ReasonName(reason)) return true;
   }
-  return name == "metered_allow";  // Android's name of chain 10
+  return name == kMeteredAllow;
 }
 
 }  // namespace
 
 bool IsAndroidChain(int number) {
-  return number >= NP_REASON_DOZABLE && number <= NP_REASON_OEM_DENY_3;
+  return number >= NP_REASON_DOZABLE && number <= NP_REASON_METERED_DENY_ADMIN;
 }
 
 absl::Status CheckUserChainName(absl::string_view name) {
@@ -62,14 +69,18 @@ absl::Status CheckUserChainName(absl::string_view name) {
 }
 
 Policy::Policy() {
-  chains_.reserve(NP_REASON_OEM_DENY_3);
-  for (int number = NP_REASON_DOZABLE; number <= NP_REASON_OEM_DENY_3;
-       ++number) {
-    const bool allowlist = (kAndroidAllowlists & NP_REASON_BIT(number)) != 0;
-    chains_.push_back(
-        {number, netpolicy::ReasonName(number),
-         allowlist ? ChainSense::kAllowlist : ChainSense::kDenylist,
-         Switch::kOff});
+  chains_.reserve(NP_REASON_METERED_DENY_ADMIN);
+  for (int number = NP_REASON_DOZABLE; IsAndroidChain(number); ++number) {
+    const uint64_t bit = NP_REASON_BIT(number);
+    // Chain 10 lists who may although data is saved; the reason is that others
+    // may not.
+    chains_.push_back({number,
+                       number == NP_REASON_DATA_SAVER
+                           ? std::string(kMeteredAllow)
+                           : netpolicy::ReasonName(number),
+                       (kAndroidAllowlists & bit) != 0 ? ChainSense::kAllowlist
+                                                       : ChainSense::kDenylist,
+                       (kAndroidOn & bit) != 0 ? Switch::kOn : Switch::kOff});
   }
 }
 
@@ -87,9 +98,10 @@ const Chain* Policy::FindChain(int number) const {
   return nullptr;
 }
 
-UidPolicy Policy::Find(Uid uid) const {
+const UidPolicy& Policy::Find(Uid uid) const {
+  static const UidPolicy kNothing;
   const auto it = uids_.find(uid);
-  return it == uids_.end() ? UidPolicy() : it->second;
+  return it == uids_.end() ? kNothing : it->second;
 }
 
 std::vector<Uid> Policy::ChainMembers(int number) const {
@@ -101,7 +113,8 @@ std::vector<Uid> Policy::ChainMembers(int number) const {
 }
 
 std::string Policy::ReasonName(int reason) const {
-  const Chain* chain = FindChain(reason);
+  const Chain* chain =
+      reason >= NP_REASON_USER_CHAIN_0 ? FindChain(reason) : nullptr;
   return chain != nullptr ? chain->name : netpolicy::ReasonName(reason);
 }
 

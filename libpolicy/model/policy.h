@@ -12,6 +12,11 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "libpolicy/model/ids.h"
+#include "libpolicy/model/interface.h"
+#include "libpolicy/model/ip_prefix.h"
+#include "libpolicy/model/network_rule.h"
+#include "libpolicy/model/settings.h"
+#include "libpolicy/model/values.h"
 
 // A validated policy: what PolicyDocument says, with every name resolved and
 // every range expanded. Pure values; no reference to a kernel, a clock or a
@@ -19,18 +24,10 @@
 
 namespace netpolicy {
 
-enum class Action : uint8_t { kAllow, kDeny };
-enum class Permission : uint8_t { kGranted, kRevoked };
-enum class Switch : uint8_t { kOff, kOn };
-
-// An allowlist blocks, while it is on, every UID that is not listed; a denylist
-// those that are.
-enum class ChainSense : uint8_t { kAllowlist, kDenylist };
-
 // A named list of UIDs with a switch. Its number is the number of the reason it
-// gives (bpf_progs/abi/reason.h): 1 to 9 for Android's chains, which every
-// policy has, with fixed sense; 32 to 63 for chains that the policy names
-// itself.
+// gives (bpf_progs/abi/reason.h): 1 to 12 for Android's chains, which every
+// policy has, with fixed sense, 10 to 12 of them for metered interfaces only;
+// 32 to 63 for chains that the policy names itself.
 struct Chain {
   int number = 0;
   std::string name;  // [a-z][a-z0-9_]{0,30}
@@ -54,42 +51,68 @@ bool IsAndroidChain(int number);
 absl::Status CheckUserChainName(absl::string_view name);
 
 // What a policy says of one UID. Default-constructed: nothing, as of a UID it
-// doesn't mention.
+// doesn't mention. What is unset is as the policy's defaults say.
 struct UidPolicy {
-  uint64_t chains = 0;          // bit N: listed in chain N
-  absl::optional<Action> rule;  // unset: the policy's default rule holds
-  absl::optional<Permission>
-      internet;  // unset: the policy's default permission holds
+  uint64_t chains = 0;  // bit N: listed in chain N
+  absl::optional<Action> rule = absl::nullopt;
+  absl::optional<Permission> internet = absl::nullopt;
+  absl::optional<Switch> lockdown =
+      absl::nullopt;  // on: no packet but over `interfaces`
+  absl::optional<Permission> local_network = absl::nullopt;
+  // May charge its traffic to other UIDs.
+  Permission update_device_stats = Permission::kRevoked;
+  Selectors interfaces = {};        // that its packets may use; empty: unset
+  NetworkRules network_rules = {};  // asked before those of the defaults
 
-  bool empty() const {
-    return chains == 0 && !rule.has_value() && !internet.has_value();
-  }
-  friend bool operator==(const UidPolicy& a, const UidPolicy& b) {
-    return a.chains == b.chains && a.rule == b.rule && a.internet == b.internet;
-  }
-  friend bool operator!=(const UidPolicy& a, const UidPolicy& b) {
-    return !(a == b);
-  }
+  bool empty() const { return *this == UidPolicy(); }
+  friend bool operator==(const UidPolicy&, const UidPolicy&) = default;
 };
 
 // What holds for all UIDs.
 struct PolicyDefaults {
   Action rule = Action::kAllow;
   Permission internet = Permission::kGranted;
+  Switch lockdown = Switch::kOff;
+  Permission local_network = Permission::kGranted;
+  Selectors interfaces = {};  // empty: any
+  NetworkRules network_rules = {};
 
-  friend bool operator==(const PolicyDefaults& a, const PolicyDefaults& b) {
-    return a.rule == b.rule && a.internet == b.internet;
-  }
+  friend bool operator==(const PolicyDefaults&,
+                         const PolicyDefaults&) = default;
 };
 
-// Default-constructed: everything passes, Android's chains are there and off,
-// no UID is mentioned. A value: copy it, compare it. To change one, see
-// PolicyEdit (model/edit.h).
+// Packets to this address of the machine's own are discarded when they arrive
+// over other interfaces than these.
+struct IngressDiscard {
+  AddressBytes address{};
+  Selectors interfaces;
+
+  friend bool operator==(const IngressDiscard&,
+                         const IngressDiscard&) = default;
+};
+
+// What holds whoever the UID is. Default-constructed: what a policy says that
+// says nothing of it.
+struct NetworkPolicy {
+  Settings settings;
+  std::vector<Interface> interfaces;            // by name
+  std::vector<IngressDiscard> ingress_discard;  // by address
+  NetworkRules local_network;  // for UIDs without local network access
+  std::vector<PortRange> blocked_bind_ports;  // ascending, apart
+
+  friend bool operator==(const NetworkPolicy&, const NetworkPolicy&) = default;
+};
+
+// Default-constructed: everything passes, Android's chains are there, empty and
+// off but for the two of denials on metered interfaces, no UID is mentioned. A
+// value: copy it, compare it. To change one, see PolicyEdit (model/edit.h).
 class Policy {
  public:
   Policy();
 
   const PolicyDefaults& defaults() const { return defaults_; }
+
+  const NetworkPolicy& network() const { return network_; }
 
   // All chains by number: Android's, then the user-defined ones.
   absl::Span<const Chain> chains() const { return chains_; }
@@ -102,8 +125,9 @@ class Policy {
   // UIDs that the policy mentions, ascending. No entry is empty().
   const std::map<Uid, UidPolicy>& uids() const { return uids_; }
 
-  // What is said of `uid`; empty() when nothing is.
-  UidPolicy Find(Uid uid) const;
+  // What is said of `uid`; empty() when nothing is. Valid until the policy
+  // changes.
+  const UidPolicy& Find(Uid uid) const;
 
   // The UIDs listed in the chain of that number, ascending.
   std::vector<Uid> ChainMembers(int number) const;
@@ -114,7 +138,7 @@ class Policy {
 
   friend bool operator==(const Policy& a, const Policy& b) {
     return a.defaults_ == b.defaults_ && a.chains_ == b.chains_ &&
-           a.uids_ == b.uids_;
+           a.network_ == b.network_ && a.uids_ == b.uids_;
   }
 
  private:
@@ -122,6 +146,7 @@ class Policy {
 
   PolicyDefaults defaults_;
   std::vector<Chain> chains_;
+  NetworkPolicy network_;
   std::map<Uid, UidPolicy> uids_;
 };
 

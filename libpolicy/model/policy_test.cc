@@ -29,6 +29,9 @@ TEST(Policy, HasAndroidsChainsFromTheStart) {
       {7, "oem_deny_1", ChainSense::kDenylist, Switch::kOff},
       {8, "oem_deny_2", ChainSense::kDenylist, Switch::kOff},
       {9, "oem_deny_3", ChainSense::kDenylist, Switch::kOff},
+      {10, "metered_allow", ChainSense::kAllowlist, Switch::kOff},
+      {11, "metered_deny_user", ChainSense::kDenylist, Switch::kOn},
+      {12, "metered_deny_admin", ChainSense::kDenylist, Switch::kOn},
   };
   EXPECT_EQ(policy.chains(), absl::MakeConstSpan(kExpected));
   EXPECT_EQ(policy.defaults().rule, Action::kAllow);

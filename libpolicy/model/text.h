@@ -7,7 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "libpolicy/model/ids.h"
-#include "libpolicy/model/policy.h"
+#include "libpolicy/model/values.h"
 
 // The words of the model: how its values are spelt in documents, dumps and
 // messages.

@@ -11,6 +11,7 @@
 #include "bpf_progs/abi/reason.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/model/text.h"
+#include "libpolicy/model/wire_network.h"
 
 namespace netpolicy {
 namespace {
@@ -29,6 +30,12 @@ proto::ChainSense SenseToProto(ChainSense sense) {
 void SetDefaults(const PolicyDefaults& defaults, proto::Defaults& message) {
   message.set_rule(ActionToProto(defaults.rule));
   message.set_internet(defaults.internet == Permission::kGranted);
+  message.set_lockdown(defaults.lockdown == Switch::kOn);
+  message.set_local_network(defaults.local_network == Permission::kGranted);
+  for (const std::string& name : defaults.interfaces) {
+    message.add_interfaces(name);
+  }
+  ToProto(defaults.network_rules, *message.mutable_network_rules());
 }
 
 void SetChain(const Chain& chain, proto::Chain& message) {
@@ -45,6 +52,19 @@ void SetUidPolicy(Uid uid, const UidPolicy& policy, proto::UidPolicy& message) {
   if (policy.internet.has_value()) {
     message.set_internet(*policy.internet == Permission::kGranted);
   }
+  if (policy.lockdown.has_value()) {
+    message.set_lockdown(*policy.lockdown == Switch::kOn);
+  }
+  if (policy.local_network.has_value()) {
+    message.set_local_network(*policy.local_network == Permission::kGranted);
+  }
+  if (policy.update_device_stats == Permission::kGranted) {
+    message.set_update_device_stats(true);
+  }
+  for (const std::string& name : policy.interfaces) {
+    message.add_interfaces(name);
+  }
+  ToProto(policy.network_rules, *message.mutable_network_rules());
 }
 
 struct ChangeToProto {
@@ -97,6 +117,10 @@ struct ChangeToProto {
       message.mutable_set_internet()->set_internet(*change.internet ==
                                                    Permission::kGranted);
     }
+  }
+  template <typename NetworkChange>
+  void operator()(const NetworkChange& change) const {
+    NetworkChangeToProto(change, message);
   }
   void operator()(const ClearUid& change) const {
     message.mutable_clear_uid()->set_uid(ToInt(change.uid));
@@ -188,6 +212,14 @@ absl::StatusOr<PolicyDefaults> GetDefaults(const proto::Defaults& message) {
   NP_RETURN_IF_ERROR(GetAction("rule", message.rule(), defaults.rule));
   NP_RETURN_IF_ERROR(Require(message.has_internet(), "internet"));
   defaults.internet = ToPermission(message.internet());
+  if (message.has_lockdown()) defaults.lockdown = ToSwitch(message.lockdown());
+  if (message.has_local_network()) {
+    defaults.local_network = ToPermission(message.local_network());
+  }
+  NP_ASSIGN_OR_RETURN(defaults.interfaces,
+                      SelectorsFromProto(message.interfaces()));
+  NP_ASSIGN_OR_RETURN(defaults.network_rules,
+                      RulesFromProto("network_rules", message.network_rules()));
   return defaults;
 }
 
@@ -227,7 +259,9 @@ absl::StatusOr<Chain> GetChain(const proto::Chain& message) {
   return chain;
 }
 
-// All chains of a policy: by number, Android's among them, no name twice.
+// All chains of a policy: by number, Android's among them, no name twice. Those
+// for metered interfaces may be missing: earlier versions had none, and netd
+// keeps policies.
 template <typename Repeated>
 absl::StatusOr<std::vector<Chain>> GetChains(const Repeated& messages) {
   std::vector<Chain> chains;
@@ -248,9 +282,12 @@ absl::StatusOr<std::vector<Chain>> GetChains(const Repeated& messages) {
   }
   const Policy fixed;
   for (size_t i = 0; i < fixed.chains().size(); ++i) {
-    if (i >= chains.size() || chains[i].number != fixed.chains()[i].number) {
-      return Fault("chains", absl::StrCat("chain ", fixed.chains()[i].name,
-                                          " is missing"));
+    const Chain& chain = fixed.chains()[i];
+    if (i < chains.size() && chains[i].number == chain.number) continue;
+    if (chain.number >= NP_REASON_DATA_SAVER) {
+      chains.insert(chains.begin() + static_cast<std::ptrdiff_t>(i), chain);
+    } else {
+      return Fault("chains", absl::StrCat("chain ", chain.name, " is missing"));
     }
   }
   return chains;
@@ -287,6 +324,15 @@ absl::Status GetUidPolicy(const proto::UidPolicy& message, uint64_t chain_bits,
   if (message.has_internet()) {
     policy.internet = ToPermission(message.internet());
   }
+  if (message.has_lockdown()) policy.lockdown = ToSwitch(message.lockdown());
+  if (message.has_local_network()) {
+    policy.local_network = ToPermission(message.local_network());
+  }
+  policy.update_device_stats = ToPermission(message.update_device_stats());
+  NP_ASSIGN_OR_RETURN(policy.interfaces,
+                      SelectorsFromProto(message.interfaces()));
+  NP_ASSIGN_OR_RETURN(policy.network_rules,
+                      RulesFromProto("network_rules", message.network_rules()));
   return absl::OkStatus();
 }
 
@@ -434,11 +480,9 @@ absl::StatusOr<Change> GetChange(const proto::Change& message) {
       return Named("set_internet", GetSetInternet(message.set_internet()));
     case proto::Change::kClearUid:
       return Named("clear_uid", GetClearUid(message.clear_uid()));
-    case proto::Change::KIND_NOT_SET:
-      break;
+    default:
+      return NetworkChangeFromProto(message);
   }
-  // Also a kind that only a later version knows.
-  return Fault("kind", "is missing or unknown");
 }
 
 }  // namespace
@@ -452,6 +496,7 @@ proto::Policy ToProto(const Policy& policy) {
   for (const auto& [uid, value] : policy.uids()) {
     SetUidPolicy(uid, value, *message.add_uids());
   }
+  ToProto(policy.network(), *message.mutable_network());
   return message;
 }
 
@@ -462,6 +507,9 @@ absl::StatusOr<Policy> FromProto(const proto::Policy& message) {
   if (!defaults.ok()) return Under("defaults", defaults.status());
   delta.defaults = *defaults;
   NP_ASSIGN_OR_RETURN(delta.chains, GetChains(message.chains()));
+  absl::StatusOr<NetworkPolicy> network = FromProto(message.network());
+  if (!network.ok()) return Under("network", network.status());
+  delta.network = *std::move(network);
   NP_ASSIGN_OR_RETURN(delta.uids,
                       GetUids(message.uids(), ChainBits(delta.chains)));
   int index = 0;
@@ -508,6 +556,9 @@ proto::PolicyDelta ToProto(const PolicyDelta& delta) {
   for (const auto& [uid, policy] : delta.uids) {
     SetUidPolicy(uid, policy, *message.add_uids());
   }
+  if (delta.network.has_value()) {
+    ToProto(*delta.network, *message.mutable_network());
+  }
   return message;
 }
 
@@ -523,6 +574,11 @@ absl::StatusOr<PolicyDelta> FromProto(const proto::PolicyDelta& message) {
         GetChains(message.chains().chains());
     if (!chains.ok()) return Under("chains", chains.status());
     delta.chains = *std::move(chains);
+  }
+  if (message.has_network()) {
+    absl::StatusOr<NetworkPolicy> network = FromProto(message.network());
+    if (!network.ok()) return Under("network", network.status());
+    delta.network = *std::move(network);
   }
   NP_ASSIGN_OR_RETURN(delta.uids,
                       GetUids(message.uids(), ChainBits(delta.chains)));

@@ -53,7 +53,7 @@ TEST(Wire, WhatIsSentIsReceived) {
   }
 }
 
-// A policy with one chain of its own (chains[9]) and uids 10007 and 10008.
+// A policy with one chain of its own (chains[12]) and uids 10007 and 10008.
 proto::Policy Sample() {
   const Policy base;
   PolicyEdit edit(base);
@@ -90,18 +90,19 @@ TEST(FromProto, RefusesPoliciesThatCannotBe) {
       {"no number", [](auto& p) { p.mutable_chains(0)->clear_number(); },
        "chains[0].number: is missing"},
       {"number of no chain",
-       [](auto& p) { p.mutable_chains(9)->set_number(10); },
-       "chains[9].number: there is no chain 10"},
+       [](auto& p) { p.mutable_chains(12)->set_number(13); },
+       "chains[12].number: there is no chain 13"},
       {"number out of range",
-       [](auto& p) { p.mutable_chains(9)->set_number(64); },
-       "chains[9].number: there is no chain 64"},
+       [](auto& p) { p.mutable_chains(12)->set_number(64); },
+       "chains[12].number: there is no chain 64"},
       {"number out of int's range",
-       [](auto& p) { p.mutable_chains(9)->set_number(0xffffffff); },
-       "chains[9].number: there is no chain 4294967295"},
-      {"no name", [](auto& p) { p.mutable_chains(9)->clear_name(); },
-       "chains[9].name: is missing"},
-      {"bad name", [](auto& p) { p.mutable_chains(9)->set_name("a b"); },
-       "chains[9].name: chain \"a b\": not a chain name, which is a letter and "
+       [](auto& p) { p.mutable_chains(12)->set_number(0xffffffff); },
+       "chains[12].number: there is no chain 4294967295"},
+      {"no name", [](auto& p) { p.mutable_chains(12)->clear_name(); },
+       "chains[12].name: is missing"},
+      {"bad name", [](auto& p) { p.mutable_chains(12)->set_name("a b"); },
+       "chains[12].name: chain \"a b\": not a chain name, which is a letter "
+       "and "
        "at most 30 of a-z, 0-9 and _"},
       {"Android's other name",
        [](auto& p) { p.mutable_chains(0)->set_name("kids"); },
@@ -111,23 +112,23 @@ TEST(FromProto, RefusesPoliciesThatCannotBe) {
          p.mutable_chains(0)->set_sense(proto::CHAIN_SENSE_DENYLIST);
        },
        "chains[0].sense: chain dozable is Android's allowlist"},
-      {"no sense", [](auto& p) { p.mutable_chains(9)->clear_sense(); },
-       "chains[9].sense: is missing"},
+      {"no sense", [](auto& p) { p.mutable_chains(12)->clear_sense(); },
+       "chains[12].sense: is missing"},
       {"unknown sense",
        [](auto& p) {
-         p.mutable_chains(9)->set_sense(static_cast<proto::ChainSense>(3));
+         p.mutable_chains(12)->set_sense(static_cast<proto::ChainSense>(3));
        },
-       "chains[9].sense: unknown value 3"},
-      {"no switch", [](auto& p) { p.mutable_chains(9)->clear_enabled(); },
-       "chains[9].enabled: is missing"},
-      {"a chain twice", [](auto& p) { *p.add_chains() = p.chains(9); },
-       "chains[10].number: is not in order"},
+       "chains[12].sense: unknown value 3"},
+      {"no switch", [](auto& p) { p.mutable_chains(12)->clear_enabled(); },
+       "chains[12].enabled: is missing"},
+      {"a chain twice", [](auto& p) { *p.add_chains() = p.chains(12); },
+       "chains[13].number: is not in order"},
       {"a name twice",
        [](auto& p) {
-         *p.add_chains() = p.chains(9);
-         p.mutable_chains(10)->set_number(33);
+         *p.add_chains() = p.chains(12);
+         p.mutable_chains(13)->set_number(33);
        },
-       "chains[10].name: chain kids is there already"},
+       "chains[13].name: chain kids is there already"},
       {"no uid", [](auto& p) { p.mutable_uids(1)->clear_uid(); },
        "uids[1].uid: is missing"},
       {"bad uid", [](auto& p) { p.mutable_uids(1)->set_uid(0xffffffff); },
@@ -242,9 +243,9 @@ TEST(FromProto, RefusesDeltasThatCannotBe) {
       {[](auto& d) { d.add_uids(); }, "uids[0].uid: is missing"},
       {[](auto& d) {
          d.add_uids()->set_uid(1);
-         d.mutable_uids(0)->set_chains(1 << 10);
+         d.mutable_uids(0)->set_chains(1 << 13);
        },
-       "uids[0].chains: 0x400 has chains that do not exist"},
+       "uids[0].chains: 0x2000 has chains that do not exist"},
   };
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.message);
