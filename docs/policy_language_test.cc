@@ -53,7 +53,7 @@ std::vector<Block> CodeBlocks(const std::string& markdown) {
 TEST(PolicyLanguage, TheExamplesAreTrue) {
   const std::vector<Block> blocks =
       CodeBlocks(ReadAll("docs/policy_language.md"));
-  ASSERT_THAT(blocks, SizeIs(7));
+  ASSERT_THAT(blocks, SizeIs(8));
   for (size_t i = 0; i < blocks.size(); ++i) {
     if (blocks[i].kind != "jsonc") continue;
     SCOPED_TRACE(blocks[i].text);
