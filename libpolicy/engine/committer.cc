@@ -128,6 +128,15 @@ absl::StatusOr<CommitResult> Committer::Commit(const Transaction& transaction,
   return result;
 }
 
+absl::Status Committer::OutdateVerdicts() {
+  NP_RETURN_IF_ERROR(CheckReady(control(), "outdate verdicts"));
+  CompleteInterrupted();
+  NP_RETURN_IF_ERROR(Refresh());
+  BeginChange();
+  PublishNext(slot());
+  return absl::OkStatus();
+}
+
 void Committer::BeginChange() {
   // Still even: readers of the slot in force begin again, but need not wait.
   const uint64_t next = LoadWord(control().sequence) + 2;

@@ -83,6 +83,10 @@ class Committer {
   absl::StatusOr<CommitResult> Commit(const Transaction& transaction,
                                       const CommitOptions& options);
 
+  // Publishes the same policy as the next generation, so that sockets forget
+  // what they remember of their last packets.
+  absl::Status OutdateVerdicts();
+
  private:
   friend class CommitterPeer;
 

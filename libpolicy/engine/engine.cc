@@ -14,6 +14,7 @@
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/engine/engine_impl.h"
 #include "libpolicy/engine/snapshot.h"
+#include "libpolicy/engine/socket_tag.h"
 #include "libpolicy/engine/stats.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/link.h"
@@ -199,6 +200,38 @@ absl::StatusOr<StatsSnapshot> Engine::Stats() {
   return ReadStats(tables, policy);
 }
 
+absl::Status Engine::TagSocket(int socket, const SocketTag& tag) {
+  const Tables& tables = impl_->tables();
+  NP_RETURN_IF_ERROR(CheckReady(tables.control_entry(), "tag socket"));
+  return WriteSocketTag(tables.socket, socket, tag);
+}
+
+absl::Status Engine::SetCounterSet(Uid uid, uint32_t counter_set) {
+  if (ToInt(uid) > ToInt(kMaxUid)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("set counter set: ", ToInt(uid), " is no uid"));
+  }
+  if (counter_set > kMaxCounterSet) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "set counter set: ", counter_set, " is above ", kMaxCounterSet));
+  }
+  const absl::MutexLock mutex_lock(&impl_->mutex);
+  NP_ASSIGN_OR_RETURN(const DirectoryLock lock,
+                      impl_->Lock(DirectoryLock::Kind::kExclusive));
+  const Tables& tables = impl_->tables();
+  NP_RETURN_IF_ERROR(CheckReady(tables.control_entry(), "set counter set"));
+  const np_uid_key key = {.uid = ToInt(uid)};
+  if (counter_set == 0) {
+    const absl::Status status = tables.counter_sets.Delete(key);
+    if (!absl::IsNotFound(status)) NP_RETURN_IF_ERROR(status);
+  } else {
+    NP_RETURN_IF_ERROR(
+        tables.counter_sets.Update(key, {.counter_set = counter_set}));
+  }
+  // Also when nothing changed: whoever set it before may have died before this.
+  return impl_->committer.OutdateVerdicts();
+}
+
 absl::StatusOr<EngineStatus> Engine::Status() {
   const Tables& tables = impl_->tables();
   const np_control& control = tables.control_entry();
@@ -227,7 +260,7 @@ absl::StatusOr<EngineStatus> Engine::Status() {
                     .used_entries = absl::nullopt,
                     .memory_bytes = info.memory_bytes};
     if (map == &tables.uid_index.raw() || map == &tables.rows.raw() ||
-        map == &tables.drops.raw()) {
+        map == &tables.counter_sets.raw() || map == &tables.drops.raw()) {
       NP_ASSIGN_OR_RETURN(entry.used_entries, CountEntries(*map));
     }
     status.maps.push_back(std::move(entry));

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/engine_options.h"
 #include "libpolicy/engine/policy_interface.h"
 
@@ -73,6 +74,25 @@ class Engine final : public PolicyInterface {
   absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override;
   absl::StatusOr<StatsSnapshot> Stats() override;
   absl::StatusOr<EngineStatus> Status() override;
+
+  // From now on the traffic of `socket`, and of sockets that it accepts, is
+  // charged to the tag; the policy still judges it as its owner's. Takes the
+  // place of the tag before, lasts as long as the socket, and needs no cleaning
+  // up. The descriptor stays the caller's. A packet that is under way meanwhile
+  // may go to either tag. The process may charge whom it likes: it can write
+  // the tables anyway. Errors: kInvalidArgument when it is no IPv4 or IPv6
+  // socket, or `charge` no UID; kResourceExhausted when the kernel has no
+  // memory for it (net.core.optmem_max).
+  absl::Status TagSocket(int socket, const SocketTag& tag);
+
+  // Takes the tag away; that there is none is no error.
+  absl::Status UntagSocket(int socket) { return TagSocket(socket, {}); }
+
+  // From now on what `uid` is charged for goes to this counter set. 0 is the
+  // default. Gives the policy a new generation, so that no socket goes on
+  // counting for the set before. Errors: kInvalidArgument; kResourceExhausted
+  // when more than max_uids UIDs have one.
+  absl::Status SetCounterSet(Uid uid, uint32_t counter_set);
 
  private:
   friend class EnginePeer;
