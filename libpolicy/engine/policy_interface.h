@@ -32,11 +32,23 @@ enum class CommitMode : uint8_t {
   kDryRun,  // work out and check everything, change nothing
 };
 
+// Who asked for a commit.
+struct CommitAuthor {
+  uint32_t uid = 0;     // in the initial user namespace
+  int32_t pid = 0;      // of the process, which may be gone
+  std::string command;  // its command line, perhaps cut
+
+  friend bool operator==(const CommitAuthor&, const CommitAuthor&) = default;
+};
+
 struct CommitOptions {
   // Compare and swap: commit only if this is the generation in force.
   absl::optional<Generation> expected_generation = absl::nullopt;
   Fence fence = Fence::kNone;
   CommitMode mode = CommitMode::kApply;
+  // For who keeps a log of commits; an Engine keeps none. Of a commit through
+  // netd it is what the kernel says of the peer, whatever the client put here.
+  absl::optional<CommitAuthor> author = absl::nullopt;
 };
 
 struct CommitResult {

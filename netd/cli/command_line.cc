@@ -118,6 +118,8 @@ class Parser {
   bool direct_ = false;
   CommitFlags commit_;
   std::string file_;
+  absl::optional<uint64_t> generation_;
+  absl::optional<uint32_t> last_;
   bool tables_ = false;
   std::string by_ = "uid";
   std::string uid_;
@@ -225,6 +227,19 @@ void Parser::DefineShow() {
     invocation_.command = ApplyCommand{file_, Options()};
   });
 
+  CLI::App* rollback = AddCommand(
+      &app_, "rollback", "Put a policy in force again that once was", group);
+  rollback->add_option(
+      "GENERATION", generation_,
+      "As `ndc log` names it (default: the one before the last commit)");
+  AddCommitOptions(rollback);
+  rollback->callback([this] {
+    RollbackCommand command;
+    if (generation_.has_value()) command.generation = Generation{*generation_};
+    command.options = Options();
+    invocation_.command = std::move(command);
+  });
+
   CLI::App* dump = AddCommand(
       &app_, "dump", "Print the policy in force, as apply takes it", group);
   dump->add_flag("--tables", tables_,
@@ -282,6 +297,13 @@ void Parser::DefineShow() {
     }
     invocation_.command = std::move(command);
   });
+
+  CLI::App* log = AddCommand(
+      &app_, "log", "Show who changed the policy when, newest first", look);
+  log->add_option("--last", last_, "Only so many")
+      ->option_text("N")
+      ->check(CLI::Range(1, 1000000));
+  log->callback([this] { invocation_.command = LogCommand{last_}; });
 
   AddCommand(&app_, "doctor",
              "Show what this kernel and machine offer and what is lost", look)

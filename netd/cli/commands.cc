@@ -57,6 +57,10 @@ struct RunCommand {
   absl::Status operator()(const ClatDiscoverCommand& c) {
     return RunClatDiscover(c, session);
   }
+  absl::Status operator()(const LogCommand& c) { return RunLog(c, session); }
+  absl::Status operator()(const RollbackCommand& c) {
+    return RunRollback(c, session);
+  }
   absl::Status operator()(const CompletionCommand& c) {
     return RunCompletion(c, session);
   }

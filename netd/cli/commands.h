@@ -37,7 +37,17 @@ absl::Status RunClatStop(const ClatStopCommand& command, Session& session);
 absl::Status RunClatStatus(const ClatStatusCommand& command, Session& session);
 absl::Status RunClatDiscover(const ClatDiscoverCommand& command,
                              Session& session);
+absl::Status RunLog(const LogCommand& command, Session& session);
+absl::Status RunRollback(const RollbackCommand& command, Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);
+
+// Commits, and prints what it changed. Tries again when it lost a race that is
+// nobody's business, as no generation was expected.
+absl::Status CommitAndPrint(const Transaction& transaction,
+                            const CommitOptions& options, Session& session);
+
+// Prints a DeltaToText(), each line in its colour.
+void PrintDifference(absl::string_view difference, Session& session);
 
 // The part of `dump --tables` and `status` that is about the policy.
 void PrintTables(const PolicySnapshot& snapshot, const EngineStatus& status,

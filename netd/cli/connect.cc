@@ -48,6 +48,15 @@ absl::StatusOr<std::unique_ptr<clat::ClatInterface>> ConnectClat(
   return Client::Connect(options.socket, kDeadline);
 }
 
+absl::StatusOr<std::unique_ptr<CommitHistory>> ConnectHistory(
+    const GlobalOptions& options) {
+  if (options.access == Access::kDirect) {
+    return absl::UnimplementedError(
+        "open log: netd keeps it; not available with --direct");
+  }
+  return Client::Connect(options.socket, kDeadline);
+}
+
 DoctorReport Examine(const GlobalOptions& options, const EngineStatus* status) {
   if (options.access == Access::kService && status != nullptr) {
     const absl::StatusOr<std::unique_ptr<Client>> client =

@@ -13,6 +13,7 @@
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/invocation.h"
 #include "netd/service/doctor.h"
+#include "netd/service/history.h"
 
 // ndc's connections to the outside.
 
@@ -26,6 +27,11 @@ absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
 
 // A netd that translates, or what does it without.
 absl::StatusOr<std::unique_ptr<clat::ClatInterface>> ConnectClat(
+    const GlobalOptions& options);
+
+// The log of commits of the netd that the options name. Errors: as Connect();
+// kUnimplemented with kDirect, as the pins know no history.
+absl::StatusOr<std::unique_ptr<CommitHistory>> ConnectHistory(
     const GlobalOptions& options);
 
 // What the kernel and the machine offer: as netd sees it when there is one,

@@ -91,6 +91,18 @@ FakePolicy::FakePolicy() : policy(MakePolicy()), stats(MakeStats()) {
       {NP_REASON_INTERNET_PERMISSION, "internet_permission",
        "uid 10004 has no permission"}};
 
+  commits = {
+      {Generation{7}, absl::FromUnixSeconds(1700000000), absl::nullopt, ""},
+      {Generation{12}, absl::FromUnixSeconds(1700003600),
+       CommitAuthor{0, 4711, "ndc uid deny 10003"},
+       "+ uid 10003: rule deny\n"}};
+  policies = {{Generation{7}, policy}, {Generation{12}, policy}};
+  Policy& before = policies[Generation{7}];
+  PolicyEdit edit(before);
+  if (edit.Apply(SetUidRule{Uid{10003}, absl::nullopt}).ok()) {
+    PolicyEdit::ApplyDelta(edit.Delta(), before);
+  }
+
   status.generation = generation;
   status.fenced_generation = Generation{11};
   status.abi_major = 1;
@@ -131,9 +143,25 @@ absl::StatusOr<CommitResult> FakePolicy::Commit(const Transaction& transaction,
   if (options.mode == CommitMode::kApply && !result.delta.empty()) {
     PolicyEdit::ApplyDelta(result.delta, policy);
     generation = Generation{ToInt(generation) + 1};
+    commits.push_back({generation, absl::FromUnixSeconds(1700007200),
+                       CommitAuthor{10001, 815, "ndc"}, result.difference});
+    policies[generation] = policy;
   }
   result.generation = generation;
   return result;
+}
+
+absl::StatusOr<CommitLogSnapshot> FakePolicy::Log() {
+  return CommitLogSnapshot{generation, commits};
+}
+
+absl::StatusOr<PolicySnapshot> FakePolicy::PolicyAt(Generation wanted) {
+  const auto it = policies.find(wanted);
+  if (it == policies.end()) {
+    return absl::NotFoundError(
+        absl::StrCat("read commit log: no generation ", ToInt(wanted)));
+  }
+  return PolicySnapshot{wanted, it->second};
 }
 
 absl::StatusOr<Explanation> FakePolicy::Explain(const ExplainQuery& query) {

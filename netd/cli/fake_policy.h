@@ -8,12 +8,13 @@
 
 #include "absl/status/statusor.h"
 #include "libpolicy/engine/policy_interface.h"
+#include "netd/service/history.h"
 
 namespace netpolicy::cli {
 
 // A policy that nobody enforces, for tests of what ndc prints. Commits are
 // worked out by the model; everything else is as set here.
-class FakePolicy : public PolicyInterface {
+class FakePolicy : public PolicyInterface, public CommitHistory {
  public:
   // Generation 12, with every kind of rule; counters of every kind; all of it
   // made up by hand.
@@ -27,11 +28,17 @@ class FakePolicy : public PolicyInterface {
   absl::StatusOr<StatsSnapshot> Stats() override { return stats; }
   absl::StatusOr<EngineStatus> Status() override { return status; }
 
+  // Two commits of before; each Commit() adds one, by alice.
+  absl::StatusOr<CommitLogSnapshot> Log() override;
+  absl::StatusOr<PolicySnapshot> PolicyAt(Generation wanted) override;
+
   Generation generation{12};
   Policy policy;
   std::map<Uid, std::map<Direction, std::vector<ExplainedReason>>> reasons;
   StatsSnapshot stats;
   EngineStatus status;
+  std::vector<CommitRecord> commits;
+  std::map<Generation, Policy> policies;
 
   // How many commits lose the race before one is let through.
   int lost_races = 0;

@@ -34,9 +34,9 @@ namespace {
 bool update = false;
 
 // Hands calls on to a policy that outlives it.
-class Borrowed : public PolicyInterface {
+class Borrowed : public PolicyInterface, public CommitHistory {
  public:
-  explicit Borrowed(PolicyInterface& policy) : policy_(policy) {}
+  explicit Borrowed(FakePolicy& policy) : policy_(policy) {}
   absl::StatusOr<PolicySnapshot> GetPolicy() override {
     return policy_.GetPolicy();
   }
@@ -49,9 +49,13 @@ class Borrowed : public PolicyInterface {
   }
   absl::StatusOr<StatsSnapshot> Stats() override { return policy_.Stats(); }
   absl::StatusOr<EngineStatus> Status() override { return policy_.Status(); }
+  absl::StatusOr<CommitLogSnapshot> Log() override { return policy_.Log(); }
+  absl::StatusOr<PolicySnapshot> PolicyAt(Generation generation) override {
+    return policy_.PolicyAt(generation);
+  }
 
  private:
-  PolicyInterface& policy_;
+  FakePolicy& policy_;
 };
 
 clat::DiscoveredPrefix FakePrefix() {
@@ -136,6 +140,14 @@ class World {
             "connect /nowhere: no such file; is netd running?");
       }
       return std::make_unique<FakeClat>();
+    };
+    environment_.connect_history = [this](const GlobalOptions& options)
+        -> absl::StatusOr<std::unique_ptr<CommitHistory>> {
+      if (options.socket == "/nowhere") {
+        return absl::UnavailableError(
+            "connect /nowhere: no such file; is netd running?");
+      }
+      return std::make_unique<Borrowed>(policy_);
     };
     environment_.read_file =
         [this](const std::string& path) -> absl::StatusOr<std::string> {
@@ -258,8 +270,8 @@ struct GoldenCase {
 TEST(Goldens, WhatEachCommandPrints) {
   const GoldenCase kCases[] = {
       {"help",
-       {"--help", "apply --help", "chain --help", "chain add --help",
-        "explain --help", "uid internet --help"}},
+       {"--help", "apply --help", "rollback --help", "chain --help",
+        "chain add --help", "explain --help", "uid internet --help"}},
       {"version", {"--version", "-V", "status --version"}},
       {"status", {"status", "status --json"}},
       {"dump", {"dump", "--json dump"}},
@@ -339,6 +351,13 @@ TEST(Goldens, WhatEachCommandPrints) {
         "clat start wwan0 --map 10.9.0.0/24",
         "clat start wwan0 --map 10.9.0.0/8=2001:db8:9::/120",
         "clat status --socket /nowhere"}},
+      {"log",
+       {"log", "log --json", "log --last 1", "log --last 0",
+        "log --socket /nowhere"}},
+      {"rollback",
+       {"rollback --dry-run", "rollback --expect-generation 11", "rollback",
+        "rollback", "rollback 7 --json", "rollback 7", "rollback 8",
+        "rollback x", "log --last 1"}},
       {"unreachable",
        {"status --socket /nowhere", "--socket /nowhere apply policy.json",
         "dump --socket /forbidden"}},
@@ -427,7 +446,7 @@ TEST(Json, EveryAnswerIsAnObjectWithAVersion) {
         "uid show alice", "stats", "stats --by iface", "explain --uid alice",
         "doctor", "interface list", "uid deny 5", "apply policy.json",
         "clat status", "clat start wwan0", "clat stop wwan0",
-        "clat discover wwan0"}) {
+        "clat discover wwan0", "log", "rollback"}) {
     const Answer answer =
         world.Ndc(absl::StrSplit(absl::StrCat("--json ", command_line), ' '));
     const Json json = Json::parse(answer.out, nullptr,

@@ -79,6 +79,13 @@ struct ClatStatusCommand {
 struct ClatDiscoverCommand {
   std::string interface;
 };
+struct LogCommand {
+  absl::optional<uint32_t> last;  // set: only so many, the newest
+};
+struct RollbackCommand {
+  absl::optional<Generation> generation;  // unset: that before the last commit
+  CommitOptions options;
+};
 struct CompletionCommand {
   std::string script;
 };
@@ -89,7 +96,7 @@ using Command =
                   StatsCommand, ExplainCommand, DoctorCommand,
                   InterfaceListCommand, InterfaceWatchCommand, ClatStartCommand,
                   ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
-                  CompletionCommand>;
+                  LogCommand, RollbackCommand, CompletionCommand>;
 
 struct Invocation {
   GlobalOptions global;

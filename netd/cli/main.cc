@@ -87,6 +87,7 @@ int Main(int argc, char** argv) {
   Environment environment;
   environment.connect = Connect;
   environment.connect_clat = ConnectClat;
+  environment.connect_history = ConnectHistory;
   environment.read_file = ReadFile;
   environment.examine = Examine;
   environment.watch_interface = WatchInterface;

@@ -49,22 +49,19 @@ void PrintResult(const CommitResult& result, const CommitOptions& options,
                  Session& session) {
   const bool dry_run = options.mode == CommitMode::kDryRun;
   const bool changed = !result.delta.empty();
-  const std::vector<std::string> lines =
-      absl::StrSplit(result.difference, '\n', absl::SkipEmpty());
   if (session.json()) {
     Json changes = Json::array();
-    for (const std::string& line : lines) changes.push_back(TextJson(line));
+    for (absl::string_view line :
+         absl::StrSplit(result.difference, '\n', absl::SkipEmpty())) {
+      changes.push_back(TextJson(line));
+    }
     session.PrintJson({{"generation", ToInt(result.generation)},
                        {"changed", changed && !dry_run},
                        {"dry_run", dry_run},
                        {"changes", std::move(changes)}});
     return;
   }
-  for (const std::string& line : lines) {
-    session.Print(
-        Paint(Printable(line), InkOfDifference(line), session.colour()));
-    session.Print("\n");
-  }
+  PrintDifference(result.difference, session);
   const char* const what = !changed  ? "nothing to change, generation "
                            : dry_run ? "dry run, still generation "
                                      : "generation ";
@@ -73,6 +70,23 @@ void PrintResult(const CommitResult& result, const CommitOptions& options,
 
 }  // namespace
 
+void PrintDifference(absl::string_view difference, Session& session) {
+  for (absl::string_view line :
+       absl::StrSplit(difference, '\n', absl::SkipEmpty())) {
+    session.Print(
+        Paint(Printable(line), InkOfDifference(line), session.colour()));
+    session.Print("\n");
+  }
+}
+
+absl::Status CommitAndPrint(const Transaction& transaction,
+                            const CommitOptions& options, Session& session) {
+  NP_ASSIGN_OR_RETURN(const CommitResult result,
+                      Commit(transaction, options, session));
+  PrintResult(result, options, session);
+  return absl::OkStatus();
+}
+
 absl::Status RunApply(const ApplyCommand& command, Session& session) {
   NP_ASSIGN_OR_RETURN(const std::string text,
                       session.environment().read_file(command.file));
@@ -80,18 +94,12 @@ absl::Status RunApply(const ApplyCommand& command, Session& session) {
       Policy policy,
       ParsePolicyFile(text, command.file == "-" ? "standard input"
                                                 : Printable(command.file)));
-  NP_ASSIGN_OR_RETURN(
-      const CommitResult result,
-      Commit({ReplacePolicy{std::move(policy)}}, command.options, session));
-  PrintResult(result, command.options, session);
-  return absl::OkStatus();
+  return CommitAndPrint({ReplacePolicy{std::move(policy)}}, command.options,
+                        session);
 }
 
 absl::Status RunEdit(const EditCommand& command, Session& session) {
-  NP_ASSIGN_OR_RETURN(const CommitResult result,
-                      Commit(command.transaction, command.options, session));
-  PrintResult(result, command.options, session);
-  return absl::OkStatus();
+  return CommitAndPrint(command.transaction, command.options, session);
 }
 
 absl::Status RunDump(const DumpCommand& command, Session& session) {

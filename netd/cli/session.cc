@@ -14,6 +14,10 @@ absl::StatusOr<clat::ClatInterface*> Session::clat() {
   return Connected(clat_, environment_.connect_clat);
 }
 
+absl::StatusOr<CommitHistory*> Session::history() {
+  return Connected(history_, environment_.connect_history);
+}
+
 template <typename Interface>
 absl::StatusOr<Interface*> Session::Connected(
     std::unique_ptr<Interface>& interface,

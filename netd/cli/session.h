@@ -19,6 +19,7 @@
 #include "netd/cli/names.h"
 #include "netd/cli/text_table.h"
 #include "netd/service/doctor.h"
+#include "netd/service/history.h"
 
 namespace netpolicy::cli {
 
@@ -33,6 +34,11 @@ struct Environment {
   std::function<absl::StatusOr<std::unique_ptr<clat::ClatInterface>>(
       const GlobalOptions&)>
       connect_clat;
+  // Opens the log of commits, which only a netd has. Errors: as `connect`, and
+  // kUnimplemented where the options name no netd.
+  std::function<absl::StatusOr<std::unique_ptr<CommitHistory>>(
+      const GlobalOptions&)>
+      connect_history;
   // The whole of a file; "-" is standard input.
   std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
   // What the kernel and the machine offer, asked of netd or found out here;
@@ -81,6 +87,8 @@ class Session {
   // The policy to ask; connects at the first call. Valid as long as the
   // session.
   absl::StatusOr<PolicyInterface*> policy();
+  // The log of commits, likewise.
+  absl::StatusOr<CommitHistory*> history();
 
   // The same for translation.
   absl::StatusOr<clat::ClatInterface*> clat();
@@ -110,6 +118,7 @@ class Session {
   Environment& environment_;
   std::unique_ptr<PolicyInterface> policy_;
   std::unique_ptr<clat::ClatInterface> clat_;
+  std::unique_ptr<CommitHistory> history_;
   std::string out_;
   ExitCode exit_code_ = kExitOk;
 };

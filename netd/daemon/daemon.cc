@@ -22,6 +22,7 @@
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/probe.h"
 #include "netd/daemon/clat_service.h"
+#include "netd/daemon/commit_log.h"
 #include "netd/daemon/file.h"
 #include "netd/daemon/log.h"
 #include "netd/daemon/machine.h"
@@ -126,6 +127,7 @@ class Daemon {
   absl::optional<PinLock> pin_lock_;
   std::unique_ptr<Engine> engine_;
   std::vector<Feature> features_;
+  absl::optional<CommitLog> commit_log_;
   std::unique_ptr<PersistentPolicy> policy_;
   std::unique_ptr<RequestHandler> handler_;
   LoggingObserver observer_;
@@ -173,8 +175,19 @@ absl::optional<Failure> Daemon::OpenEngine() {
     if (!lock.ok()) return LockFailure(lock.status());
     pin_lock_ = *std::move(lock);
   }
-  policy_ =
-      std::make_unique<PersistentPolicy>(*engine_, state_, *std::move(saved));
+  absl::StatusOr<CommitLog> commit_log =
+      CommitLog::Open(absl::StrCat(options_.state, ".commits"), {});
+  if (!commit_log.ok()) return Failure{kExitState, commit_log.status()};
+  commit_log_.emplace(*std::move(commit_log));
+  if (commit_log_->damaged_bytes() > 0) {
+    Log("commit_log_damaged",
+        {{"unreadable_bytes", commit_log_->damaged_bytes()}});
+  }
+  policy_ = std::make_unique<PersistentPolicy>(
+      *engine_, state_, *std::move(saved), *commit_log_,
+      [](const absl::Status& status) {
+        Log("commit_not_logged", {{"error", status.message()}});
+      });
   const absl::Status synced = policy_->Sync();
   if (!synced.ok()) return Failure{kExitState, synced};
 
@@ -236,7 +249,8 @@ absl::optional<Failure> Daemon::Serve() {
       [this]() -> absl::StatusOr<DoctorReport> {
         NP_ASSIGN_OR_RETURN(const EngineStatus status, engine_->Status());
         return ExamineMachine(features_, &status);
-      });
+      },
+      policy_.get());
   if (clat_ != nullptr) handler_->set_clat(&clat_->clat());
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(base_.get(), *std::exchange(listener_, absl::nullopt),

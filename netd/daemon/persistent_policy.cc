@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/model/edit.h"
 
@@ -27,8 +28,51 @@ absl::Status PersistentPolicy::SyncLocked() {
     saved_.reset();
     NP_RETURN_IF_ERROR(state_.Save(snapshot.policy));
   }
+  RecordWhatOthersDid(snapshot);
   saved_ = std::move(snapshot);
   return absl::OkStatus();
+}
+
+void PersistentPolicy::Record(Generation generation,
+                              const absl::optional<CommitAuthor>& author,
+                              std::string difference, const Policy& policy) {
+  const absl::Status logged = log_.Append({.generation = generation,
+                                           .time = absl::Now(),
+                                           .author = author,
+                                           .difference = std::move(difference)},
+                                          policy);
+  if (!logged.ok() && on_log_error_) on_log_error_(logged);
+}
+
+void PersistentPolicy::RecordWhatOthersDid(const PolicySnapshot& in_force) {
+  const absl::StatusOr<Policy> newest = log_.NewestPolicy();
+  // A record also begins every life of the tables, so that its first
+  // generation is not looked for in the life before.
+  if (newest.ok() && *newest == in_force.policy &&
+      log_.newest() <= in_force.generation) {
+    return;
+  }
+  std::string difference;
+  if (newest.ok()) {
+    difference = DeltaToText(*newest, Diff(*newest, in_force.policy));
+  }
+  Record(in_force.generation, absl::nullopt, std::move(difference),
+         in_force.policy);
+}
+
+absl::StatusOr<CommitLogSnapshot> PersistentPolicy::Log() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  NP_RETURN_IF_ERROR(SyncLocked());
+  return CommitLogSnapshot{saved_->generation, log_.Records()};
+}
+
+absl::StatusOr<PolicySnapshot> PersistentPolicy::PolicyAt(
+    Generation generation) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  NP_RETURN_IF_ERROR(SyncLocked());
+  NP_ASSIGN_OR_RETURN(Policy policy,
+                      log_.PolicyAt(generation, saved_->generation));
+  return PolicySnapshot{generation, std::move(policy)};
 }
 
 absl::StatusOr<CommitResult> PersistentPolicy::Commit(
@@ -81,6 +125,7 @@ absl::StatusOr<CommitResult> PersistentPolicy::TryCommit(
     return TakeBack(before, result.generation, published);
   }
   saved_ = std::move(after);
+  Record(result.generation, options.author, result.difference, saved_->policy);
   return result;
 }
 

@@ -7,6 +7,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -64,7 +65,11 @@ class PersistentPolicyTest : public ::testing::Test {
   const ScratchDir dir_ = ScratchDir::Create().value();
   const StateFile state_{dir_.File("state")};
   FakePolicy inner_;
-  PersistentPolicy policy_{inner_, state_, absl::nullopt};
+  CommitLog log_ = CommitLog::Open(dir_.File("log"), {}).value();
+  std::vector<absl::Status> log_errors_;
+  PersistentPolicy policy_{
+      inner_, state_, absl::nullopt, log_,
+      [this](const absl::Status& status) { log_errors_.push_back(status); }};
 };
 
 TEST_F(PersistentPolicyTest, ACommitIsOnTheDiskWhenItReturns) {
@@ -238,6 +243,85 @@ TEST_F(PersistentPolicyTest, TheGenerationOfAnothersCommitCanBeExpected) {
   EXPECT_TRUE(IsSaved());
 }
 
+TEST_F(PersistentPolicyTest, ACommitIsLoggedWithItsAuthor) {
+  CommitOptions options;
+  options.author = CommitAuthor{10001, 4711, "ndc uid deny 10007"};
+  ASSERT_THAT(policy_.Commit({kDeny10007}, options), IsOk());
+  const CommitLogSnapshot log = policy_.Log().value();
+  EXPECT_EQ(log.in_force, Generation{2});
+  ASSERT_EQ(log.commits.size(), 2u);
+  EXPECT_EQ(log.commits[0].generation, Generation{1});
+  EXPECT_EQ(log.commits[0].author, absl::nullopt);
+  EXPECT_EQ(log.commits[1].generation, Generation{2});
+  EXPECT_EQ(log.commits[1].author, options.author);
+  EXPECT_EQ(log.commits[1].difference, "+ uid 10007: rule deny\n");
+  EXPECT_THAT(log_errors_, ::testing::IsEmpty());
+}
+
+TEST_F(PersistentPolicyTest, WhatChangesNothingOrFailsIsNotLogged) {
+  EXPECT_THAT(policy_.Commit({ClearUid{Uid{10007}}}, {}), IsOk());
+  EXPECT_THAT(policy_.Commit({RemoveChain{"nochain"}}, {}),
+              StatusIs(absl::StatusCode::kNotFound));
+  CommitOptions dry;
+  dry.mode = CommitMode::kDryRun;
+  EXPECT_THAT(policy_.Commit({kDeny10007}, dry), IsOk());
+  BlockTheFile();
+  EXPECT_FALSE(policy_.Commit({kDeny10007}, {}).ok());
+  UnblockTheFile();
+  EXPECT_EQ(policy_.Log()->commits.size(), 1u);
+}
+
+TEST_F(PersistentPolicyTest, CommitsOfOthersAreLoggedWithoutAuthor) {
+  ASSERT_NO_FATAL_FAILURE(CommitAsAnother(inner_, kDeny10008));
+  const CommitLogSnapshot log = policy_.Log().value();
+  ASSERT_EQ(log.commits.size(), 2u);
+  EXPECT_EQ(log.commits[1].generation, Generation{2});
+  EXPECT_EQ(log.commits[1].author, absl::nullopt);
+  EXPECT_EQ(log.commits[1].difference, "+ uid 10008: rule deny\n");
+}
+
+TEST_F(PersistentPolicyTest, EveryLoggedPolicyCanBePutInForceAgain) {
+  ASSERT_THAT(policy_.Commit({kDeny10007}, {}), IsOk());
+  const Policy second = inner_.snapshot.policy;
+  ASSERT_THAT(policy_.Commit({kDeny10008}, {}), IsOk());
+  const absl::StatusOr<PolicySnapshot> then = policy_.PolicyAt(Generation{2});
+  ASSERT_THAT(then, IsOk());
+  EXPECT_EQ(then->generation, Generation{2});
+  ASSERT_THAT(policy_.Commit({ReplacePolicy{then->policy}}, {}), IsOk());
+  EXPECT_EQ(inner_.snapshot.policy, second);
+  EXPECT_EQ(policy_.Log()->commits.back().difference,
+            "- uid 10008: rule deny\n");
+  EXPECT_THAT(policy_.PolicyAt(Generation{5}),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(PersistentPolicyTest, NewTablesBeginANewLifeInTheLog) {
+  ASSERT_THAT(policy_.Commit({kDeny10007}, {}), IsOk());
+  inner_.snapshot.generation = Generation{1};
+  FakePolicy fresh;
+  fresh.snapshot = inner_.snapshot;
+  PersistentPolicy after_boot(fresh, state_, absl::nullopt, log_, nullptr);
+  ASSERT_THAT(after_boot.Sync(), IsOk());
+  EXPECT_EQ(after_boot.PolicyAt(Generation{1})->policy, inner_.snapshot.policy);
+  EXPECT_EQ(after_boot.Log()->commits.size(), 3u);
+}
+
+TEST_F(PersistentPolicyTest, ALogThatCannotBeWrittenRefusesNoCommit) {
+  // Its file is replaced when it holds twice the limit; the name of what is to
+  // take its place is taken.
+  CommitLog small =
+      CommitLog::Open(dir_.File("small"), {.commits = 1, .bytes = 1}).value();
+  ASSERT_EQ(mkdir(dir_.File("small.new").c_str(), 0700), 0);
+  std::vector<absl::Status> errors;
+  PersistentPolicy policy(
+      inner_, state_, absl::nullopt, small,
+      [&](const absl::Status& status) { errors.push_back(status); });
+  EXPECT_THAT(policy.Commit({kDeny10007}, {}), IsOk());
+  EXPECT_EQ(errors.size(), 2u);
+  EXPECT_TRUE(IsSaved());
+  EXPECT_EQ(policy.Log()->commits.size(), 1u);
+}
+
 // Commits something itself just before the first `races` commits of others.
 class RacyPolicy final : public FakePolicy {
  public:
@@ -260,7 +344,8 @@ TEST(PersistentPolicyRace, GivesWayToOthersAndKeepsTheirChanges) {
   const ScratchDir dir = ScratchDir::Create().value();
   const StateFile state(dir.File("state"));
   RacyPolicy inner(3);
-  PersistentPolicy policy(inner, state, absl::nullopt);
+  CommitLog log = CommitLog::Open(dir.File("log"), {}).value();
+  PersistentPolicy policy(inner, state, absl::nullopt, log, nullptr);
   ASSERT_THAT(policy.Commit({kDeny10007}, {}), IsOk());
   EXPECT_EQ(inner.snapshot.policy.uids().size(), 4u);
   EXPECT_TRUE(*state.Load().value() == inner.snapshot.policy);
@@ -270,7 +355,8 @@ TEST(PersistentPolicyRace, DoesNotTryForEver) {
   const ScratchDir dir = ScratchDir::Create().value();
   const StateFile state(dir.File("state"));
   RacyPolicy inner(1000);
-  PersistentPolicy policy(inner, state, absl::nullopt);
+  CommitLog log = CommitLog::Open(dir.File("log"), {}).value();
+  PersistentPolicy policy(inner, state, absl::nullopt, log, nullptr);
   EXPECT_THAT(policy.Commit({kDeny10007}, {}),
               StatusIs(absl::StatusCode::kAborted));
   EXPECT_FALSE(Exists(dir.File("state.new")));
@@ -280,7 +366,8 @@ TEST(PersistentPolicyRace, AnExpectedGenerationIsNeverGivenUp) {
   const ScratchDir dir = ScratchDir::Create().value();
   const StateFile state(dir.File("state"));
   RacyPolicy inner(1);
-  PersistentPolicy policy(inner, state, absl::nullopt);
+  CommitLog log = CommitLog::Open(dir.File("log"), {}).value();
+  PersistentPolicy policy(inner, state, absl::nullopt, log, nullptr);
   EXPECT_THAT(policy.Commit({kDeny10007}, {.expected_generation = Generation{1},
                                            .fence = Fence::kNone,
                                            .mode = CommitMode::kApply}),
@@ -293,10 +380,11 @@ TEST(PersistentPolicyStart, WhatIsOnTheDiskIsNotWrittenAgain) {
   // A file that couldn't be written.
   const StateFile state(dir.File("none/state"));
   FakePolicy inner;
-  PersistentPolicy same(inner, state, inner.snapshot.policy);
+  CommitLog log = CommitLog::Open(dir.File("log"), {}).value();
+  PersistentPolicy same(inner, state, inner.snapshot.policy, log, nullptr);
   EXPECT_THAT(same.Sync(), IsOk());
   ASSERT_NO_FATAL_FAILURE(CommitAsAnother(inner, kDeny10007));
-  PersistentPolicy other(inner, state, Policy());
+  PersistentPolicy other(inner, state, Policy(), log, nullptr);
   EXPECT_THAT(other.Sync(),
               StatusIs(absl::StatusCode::kNotFound, StartsWith("save state ")));
 }

@@ -303,6 +303,22 @@ absl::StatusOr<EngineStatus> Client::Status() {
   return Decode(response.status(), "status on " + path_);
 }
 
+absl::StatusOr<CommitLogSnapshot> Client::Log() {
+  service::Request request;
+  request.mutable_log();
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "log", Repeat::kSafe));
+  return Decode(response.log(), "log on " + path_);
+}
+
+absl::StatusOr<PolicySnapshot> Client::PolicyAt(Generation generation) {
+  service::Request request;
+  request.mutable_get_policy()->set_generation(ToInt(generation));
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "get_policy", Repeat::kSafe));
+  return Decode(response.get_policy(), "get_policy on " + path_);
+}
+
 absl::StatusOr<DoctorReport> Client::Doctor() {
   service::Request request;
   request.mutable_doctor();

@@ -25,6 +25,7 @@
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
+#include "netd/service/history.h"
 
 namespace netpolicy {
 
@@ -55,7 +56,9 @@ inline constexpr char kDefaultSocketPath[] = "/run/netd/netd.sock";
 // with kUnavailable ("... whether it took effect is not known"): get the policy
 // to see, or commit with expected_generation, which can be repeated safely.
 // After kDeadlineExceeded of a commit it is not known either.
-class Client final : public PolicyInterface, public clat::ClatInterface {
+class Client final : public PolicyInterface,
+                     public CommitHistory,
+                     public clat::ClatInterface {
  public:
   // Connects within `deadline`, which then also holds for each call.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
@@ -67,6 +70,9 @@ class Client final : public PolicyInterface, public clat::ClatInterface {
   absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override;
   absl::StatusOr<StatsSnapshot> Stats() override;
   absl::StatusOr<EngineStatus> Status() override;
+
+  absl::StatusOr<CommitLogSnapshot> Log() override;
+  absl::StatusOr<PolicySnapshot> PolicyAt(Generation generation) override;
 
   // What netd finds of the machine it runs on.
   absl::StatusOr<DoctorReport> Doctor();

@@ -296,6 +296,33 @@ TEST_F(ClientTest, DoctorArrives) {
   EXPECT_EQ((*report)[3].detail, "\xff");
 }
 
+TEST_F(ClientTest, TheLogOfCommitsArrives) {
+  server_.policy().log = {
+      Generation{9},
+      {{Generation{3}, absl::FromUnixNanos(1700000000123456789), absl::nullopt,
+        ""},
+       {Generation{8}, absl::FromUnixSeconds(1),
+        CommitAuthor{4294967294, 2147483647, "\xff"}, "+ uid 1: rule deny\n"}}};
+  const absl::StatusOr<CommitLogSnapshot> log = client_->Log();
+  ASSERT_THAT(log, IsOk());
+  EXPECT_EQ(log->in_force, Generation{9});
+  ASSERT_THAT(log->commits, SizeIs(2));
+  EXPECT_EQ(log->commits[0].generation, Generation{3});
+  EXPECT_EQ(log->commits[0].time, absl::FromUnixNanos(1700000000123456789));
+  EXPECT_EQ(log->commits[0].author, absl::nullopt);
+  EXPECT_EQ(log->commits[1].author,
+            (CommitAuthor{4294967294, 2147483647, "\xff"}));
+  EXPECT_EQ(log->commits[1].difference, "+ uid 1: rule deny\n");
+}
+
+TEST_F(ClientTest, AnOlderPolicyArrives) {
+  const absl::StatusOr<PolicySnapshot> then = client_->PolicyAt(Generation{1});
+  ASSERT_THAT(then, IsOk());
+  EXPECT_EQ(then->generation, Generation{1});
+  EXPECT_THAT(client_->PolicyAt(Generation{2}),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
 TEST_F(ClientTest, ErrorsArriveAsTheyWere) {
   server_.policy().error = absl::ResourceExhaustedError(
       "update np_uid_policy[uid=10007]: map full at 4096 entries");

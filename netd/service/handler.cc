@@ -29,6 +29,8 @@ absl::string_view CallName(const service::Request& request) {
       return "doctor";
     case service::Request::kClat:
       return "clat";
+    case service::Request::kLog:
+      return "log";
     case service::Request::CALL_NOT_SET:
       break;
   }
@@ -77,11 +79,14 @@ absl::StatusOr<service::Request> Decode(absl::string_view bytes) {
 class Call {
  public:
   Call(PolicyInterface& policy, const RequestHandler::Doctor& doctor,
-       clat::ClatInterface* clat, const service::Request& request,
-       service::Response& response, CallRecord& record)
+       CommitHistory* history, clat::ClatInterface* clat, const Peer& peer,
+       const service::Request& request, service::Response& response,
+       CallRecord& record)
       : policy_(policy),
         doctor_(doctor),
+        history_(history),
         clat_(clat),
+        peer_(peer),
         request_(request),
         response_(response),
         record_(record) {}
@@ -102,6 +107,8 @@ class Call {
         return Doctor();
       case service::Request::kClat:
         return Clat();
+      case service::Request::kLog:
+        return Log();
       case service::Request::CALL_NOT_SET:
         break;
     }
@@ -110,13 +117,37 @@ class Call {
 
  private:
   absl::Status GetPolicy() {
+    if (request_.get_policy().has_generation()) return GetPolicyAt();
     NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, policy_.GetPolicy());
     *response_.mutable_get_policy() = ToWire(snapshot);
     return absl::OkStatus();
   }
 
+  absl::Status GetPolicyAt() {
+    if (history_ == nullptr) return NotServed();
+    NP_ASSIGN_OR_RETURN(
+        const PolicySnapshot snapshot,
+        history_->PolicyAt(Generation{request_.get_policy().generation()}));
+    *response_.mutable_get_policy() = ToWire(snapshot);
+    return absl::OkStatus();
+  }
+
+  absl::Status Log() {
+    if (history_ == nullptr) return NotServed();
+    NP_ASSIGN_OR_RETURN(const CommitLogSnapshot log, history_->Log());
+    *response_.mutable_log() = ToWire(log);
+    return absl::OkStatus();
+  }
+
+  absl::Status NotServed() {
+    return absl::UnimplementedError(
+        absl::StrCat("call ", record_.call, ": not served here"));
+  }
+
   absl::Status Commit() {
-    NP_ASSIGN_OR_RETURN(const CommitCall call, FromWire(request_.commit()));
+    NP_ASSIGN_OR_RETURN(CommitCall call, FromWire(request_.commit()));
+    call.options.author = CommitAuthor{
+        .uid = peer_.uid, .pid = peer_.pid, .command = peer_.command};
     NP_ASSIGN_OR_RETURN(const CommitResult result,
                         policy_.Commit(call.transaction, call.options));
     *response_.mutable_commit() = ToWire(result);
@@ -144,9 +175,7 @@ class Call {
   }
 
   absl::Status Doctor() {
-    if (!doctor_) {
-      return absl::UnimplementedError("call doctor: not served here");
-    }
+    if (!doctor_) return NotServed();
     NP_ASSIGN_OR_RETURN(const DoctorReport report, doctor_());
     *response_.mutable_doctor() = ToWire(report);
     return absl::OkStatus();
@@ -165,7 +194,9 @@ class Call {
 
   PolicyInterface& policy_;
   const RequestHandler::Doctor& doctor_;
+  CommitHistory* const history_;
   clat::ClatInterface* const clat_;
+  const Peer& peer_;
   const service::Request& request_;
   service::Response& response_;
   CallRecord& record_;
@@ -199,8 +230,9 @@ HandledRequest RequestHandler::Handle(const Peer& peer,
              !right.ok()) {
     record.status = std::move(right);
   } else {
-    record.status =
-        Call(policy_, doctor_, clat_, *request, response, record).Run();
+    record.status = Call(policy_, doctor_, history_, clat_, peer, *request,
+                         response, record)
+                        .Run();
   }
   if (!record.status.ok()) {
     handled.response = EncodeErrorResponse(record.status);

@@ -16,6 +16,7 @@
 #include "clat/clat_interface.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
+#include "netd/service/history.h"
 #include "netd/service/peer.h"
 
 namespace netpolicy {
@@ -44,10 +45,14 @@ class RequestHandler {
  public:
   using Doctor = std::function<absl::StatusOr<DoctorReport>()>;
 
-  // `policy` must outlive the handler. Without a `doctor` that call answers
-  // kUnimplemented.
-  RequestHandler(PolicyInterface& policy, AccessRules rules, Doctor doctor)
-      : policy_(policy), rules_(rules), doctor_(std::move(doctor)) {}
+  // `policy` and `history` must outlive the handler. Without a `doctor`, or a
+  // `history`, the calls that need it answer kUnimplemented.
+  RequestHandler(PolicyInterface& policy, AccessRules rules, Doctor doctor,
+                 CommitHistory* history = nullptr)
+      : policy_(policy),
+        rules_(rules),
+        doctor_(std::move(doctor)),
+        history_(history) {}
 
   // Who translates between IPv4 and IPv6; must outlive the handler. Without it
   // the call answers kFailedPrecondition.
@@ -67,6 +72,7 @@ class RequestHandler {
   PolicyInterface& policy_;
   const AccessRules rules_;
   const Doctor doctor_;
+  CommitHistory* const history_;
   clat::ClatInterface* clat_ = nullptr;
 };
 

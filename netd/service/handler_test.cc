@@ -27,7 +27,10 @@ constexpr gid_t kReaders = 500;
 constexpr gid_t kChangers = 501;
 const Peer kRoot = {.uid = 0, .pid = 1, .groups = {0}};
 const Peer kReader = {.uid = 1000, .pid = 2, .groups = {1000, kReaders}};
-const Peer kChanger = {.uid = 1001, .pid = 3, .groups = {1001, kChangers}};
+const Peer kChanger = {.uid = 1001,
+                       .pid = 3,
+                       .groups = {1001, kChangers},
+                       .command = "ndc uid deny 10007"};
 const Peer kStranger = {.uid = 1002, .pid = 4, .groups = {1002}};
 
 service::Request Call(service::Request::CallCase call) {
@@ -55,6 +58,9 @@ service::Request Call(service::Request::CallCase call) {
     case service::Request::kClat:
       request.mutable_clat()->set_operation(
           service::ClatRequest::OPERATION_UPLINKS);
+      break;
+    case service::Request::kLog:
+      request.mutable_log();
       break;
     case service::Request::CALL_NOT_SET:
       break;
@@ -84,7 +90,8 @@ class HandlerTest : public ::testing::Test {
       [] {
         return DoctorReport{
             {.name = "btf", .state = {}, .detail = {}, .cost = {}}};
-      }};
+      },
+      &policy_};
   HandledRequest handled_;
   service::Response response_;
 };
@@ -101,6 +108,7 @@ TEST_F(HandlerTest, EachCallNeedsItsRight) {
       {service::Request::kStats, "stats", true},
       {service::Request::kStatus, "status", true},
       {service::Request::kDoctor, "doctor", true},
+      {service::Request::kLog, "log", true},
   };
   for (const auto& row : kRows) {
     const service::Request request = Call(row.call);
@@ -205,6 +213,26 @@ TEST_F(HandlerTest, WithoutADoctorItSaysSo) {
       kRoot, Call(service::Request::kDoctor).SerializeAsString());
   EXPECT_THAT(handled.record.status,
               StatusIs(absl::StatusCode::kUnimplemented));
+}
+
+TEST_F(HandlerTest, TheAuthorOfACommitIsThePeer) {
+  ASSERT_TRUE(Handle(kChanger, Call(service::Request::kCommit)).ok());
+  EXPECT_EQ(policy_.last_options.author,
+            (CommitAuthor{1001, 3, "ndc uid deny 10007"}));
+}
+
+TEST_F(HandlerTest, AnOlderPolicyIsAskedOfTheHistory) {
+  service::Request request = Call(service::Request::kGetPolicy);
+  request.mutable_get_policy()->set_generation(1);
+  EXPECT_TRUE(Handle(kReader, request).ok());
+  EXPECT_EQ(response_.get_policy().generation(), 1u);
+  request.mutable_get_policy()->set_generation(9);
+  EXPECT_THAT(Handle(kReader, request), StatusIs(absl::StatusCode::kNotFound));
+
+  RequestHandler without(policy_, {}, nullptr);
+  EXPECT_THAT(without.Handle(kRoot, request.SerializeAsString()).record.status,
+              StatusIs(absl::StatusCode::kUnimplemented,
+                       "call get_policy: not served here"));
 }
 
 TEST_F(HandlerTest, WhatItCannotReadIsRefusedAndChangesNothing) {

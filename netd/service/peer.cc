@@ -2,7 +2,9 @@
 
 #include "netd/service/peer.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "libpolicy/base/unique_fd.h"
 #include "libpolicy/kernel/errno_status.h"
 
 namespace netpolicy {
@@ -20,6 +23,23 @@ absl::Status Error(absl::string_view what) {
       absl::StrCat("identify peer: ", what, ": ", ErrnoText(errno)));
 }
 
+constexpr size_t kMaxCommandBytes = 256;
+
+std::string CommandOf(pid_t pid) {
+  // 0: in another process namespace.
+  if (pid <= 0) return "";
+  const UniqueFd fd(open(absl::StrCat("/proc/", pid, "/cmdline").c_str(),
+                         O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) return "";
+  std::string command(kMaxCommandBytes, '\0');
+  const ssize_t got = read(fd.get(), command.data(), command.size());
+  command.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  // Every word ends with a zero.
+  while (!command.empty() && command.back() == '\0') command.pop_back();
+  std::replace(command.begin(), command.end(), '\0', ' ');
+  return command;
+}
+
 }  // namespace
 
 absl::StatusOr<Peer> PeerOf(int fd) {
@@ -28,7 +48,10 @@ absl::StatusOr<Peer> PeerOf(int fd) {
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
     return Error("SO_PEERCRED");
   }
-  Peer peer = {.uid = credentials.uid, .pid = credentials.pid, .groups = {}};
+  Peer peer = {.uid = credentials.uid,
+               .pid = credentials.pid,
+               .groups = {},
+               .command = CommandOf(credentials.pid)};
 
   // The kernel says in `size` how much room there should have been
   // (net/core/sock.c, sk_getsockopt, SO_PEERGROUPS). The groups of a connection

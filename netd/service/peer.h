@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,6 +24,10 @@ struct Peer {
   uid_t uid = static_cast<uid_t>(-1);
   pid_t pid = 0;
   std::vector<gid_t> groups;  // the effective and the supplementary ones
+  // Its command line when it was asked for, words separated by spaces, perhaps
+  // cut; "" when the process can't be seen. The peer could choose it: for
+  // people, not for decisions.
+  std::string command = "";
 };
 
 // Asks the kernel (SO_PEERCRED, SO_PEERGROUPS) about a connected unix socket.

@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     netpolicy::testing::FakePolicy policy;
     const netpolicy::AccessRules rules = {
         .own_uid = 0, .read_group = kReaders, .change_group = {}};
-    netpolicy::RequestHandler handler(policy, rules, nullptr);
+    netpolicy::RequestHandler handler(policy, rules, nullptr, &policy);
     const netpolicy::HandledRequest handled = handler.Handle(peer, request);
 
     netpolicy::service::Response response;

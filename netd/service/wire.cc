@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/model/wire.h"
 
@@ -215,6 +216,8 @@ absl::Status CheckKnown(const service::Request& request) {
       return CheckNoUnknownFields("explain", request.explain());
     case service::Request::kClat:
       return CheckNoUnknownFields("clat", request.clat());
+    case service::Request::kLog:
+      return CheckNoUnknownFields("log", request.log());
     case service::Request::CALL_NOT_SET:
       break;
   }
@@ -366,6 +369,41 @@ absl::StatusOr<EngineStatus> FromWire(const service::StatusResponse& message) {
     status.losses.push_back(FromWire(loss));
   }
   return status;
+}
+
+service::LogResponse ToWire(const CommitLogSnapshot& log) {
+  service::LogResponse message;
+  message.set_generation(ToInt(log.in_force));
+  for (const CommitRecord& commit : log.commits) {
+    service::LogResponse::Commit& added = *message.add_commits();
+    added.set_generation(ToInt(commit.generation));
+    added.set_time_ns(absl::ToUnixNanos(commit.time));
+    if (commit.author.has_value()) {
+      added.mutable_author()->set_uid(commit.author->uid);
+      added.mutable_author()->set_pid(commit.author->pid);
+      added.mutable_author()->set_command(commit.author->command);
+    }
+    added.set_difference(commit.difference);
+  }
+  return message;
+}
+
+absl::StatusOr<CommitLogSnapshot> FromWire(
+    const service::LogResponse& message) {
+  CommitLogSnapshot log;
+  log.in_force = Generation{message.generation()};
+  for (const service::LogResponse::Commit& commit : message.commits()) {
+    CommitRecord& added = log.commits.emplace_back();
+    added.generation = Generation{commit.generation()};
+    added.time = absl::FromUnixNanos(commit.time_ns());
+    if (commit.has_author()) {
+      added.author = CommitAuthor{.uid = commit.author().uid(),
+                                  .pid = commit.author().pid(),
+                                  .command = commit.author().command()};
+    }
+    added.difference = commit.difference();
+  }
+  return log;
 }
 
 service::DoctorResponse ToWire(const DoctorReport& report) {

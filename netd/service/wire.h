@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
+#include "netd/service/history.h"
 #include "netd/service/service.pb.h"
 
 namespace netpolicy {
@@ -44,6 +45,8 @@ service::StatsResponse ToWire(const StatsSnapshot& stats);
 absl::StatusOr<StatsSnapshot> FromWire(const service::StatsResponse& message);
 service::StatusResponse ToWire(const EngineStatus& status);
 absl::StatusOr<EngineStatus> FromWire(const service::StatusResponse& message);
+service::LogResponse ToWire(const CommitLogSnapshot& log);
+absl::StatusOr<CommitLogSnapshot> FromWire(const service::LogResponse& message);
 service::DoctorResponse ToWire(const DoctorReport& report);
 absl::StatusOr<DoctorReport> FromWire(const service::DoctorResponse& message);
 

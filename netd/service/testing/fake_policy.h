@@ -16,12 +16,13 @@
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/model/edit.h"
+#include "netd/service/history.h"
 
 namespace netpolicy::testing {
 
 // Keeps a policy as the Engine would; everything else answers what the test
 // sets. Not thread-safe.
-class FakePolicy : public PolicyInterface {
+class FakePolicy : public PolicyInterface, public CommitHistory {
  public:
   // Every call fails with it, unless OK.
   absl::Status error;
@@ -32,6 +33,7 @@ class FakePolicy : public PolicyInterface {
   Explanation explanation;
   StatsSnapshot stats;
   EngineStatus status;
+  CommitLogSnapshot log;
 
   // What was asked.
   std::vector<Transaction> transactions;
@@ -86,6 +88,21 @@ class FakePolicy : public PolicyInterface {
     ++calls;
     NP_RETURN_IF_ERROR(error);
     return stats;
+  }
+
+  absl::StatusOr<CommitLogSnapshot> Log() override {
+    ++calls;
+    NP_RETURN_IF_ERROR(error);
+    return log;
+  }
+
+  // Knows the policy in force only.
+  absl::StatusOr<PolicySnapshot> PolicyAt(Generation generation) override {
+    ++calls;
+    NP_RETURN_IF_ERROR(error);
+    if (generation == snapshot.generation) return snapshot;
+    return absl::NotFoundError(
+        absl::StrCat("read commit log: no generation ", ToInt(generation)));
   }
 
   absl::StatusOr<EngineStatus> Status() override {

@@ -65,7 +65,7 @@ TestServer::TestServer(Options options)
       path_(dir_.File("netd.sock")) {
   signal(SIGPIPE, SIG_IGN);
   handler_ = std::make_unique<RequestHandler>(policy_, options_.rules,
-                                              options_.doctor);
+                                              options_.doctor, &policy_);
   Start();
 }
 
