@@ -44,7 +44,7 @@ TEST(Examples, AreAllValid) {
 // The reasons to refuse what `facts` describes to the UID, by name.
 std::vector<std::string> Refused(const Policy& policy, Uid uid,
                                  uint32_t facts) {
-  const MapImage image = Compile(policy);
+  const MapImage image = Compile(policy).value();
   const auto it = image.uids.find(uid);
   const uint64_t rules = it == image.uids.end() ? 0 : it->second.rules;
   std::vector<std::string> names;

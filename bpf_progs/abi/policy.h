@@ -104,6 +104,8 @@ NP_ASSERT_SIZE(struct np_uid_policy, 8 + 4 + 4 + 8 + 4 + 4);
 #define NP_STATED_LOCAL_NETWORK_GRANTED (1U << 6)
 #define NP_STATED_LOCAL_NETWORK_REVOKED (1U << 7)
 #define NP_STATED_UPDATE_DEVICE_STATS (1U << 8) /* may charge other UIDs */
+#define NP_STATED_INTERFACES (1U << 9)          /* `interfaces` is its own */
+#define NP_STATED_NETWORK_RULES (1U << 10)      /* `network_set` is its own */
 
 // np_chain[slot * NP_REASONS + N]: the name of chain N, so that every reader of
 // the tables can name what it finds. Programs do not read it.

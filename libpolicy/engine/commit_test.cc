@@ -54,6 +54,15 @@ class FailingWriter : public ForwardingWriter {
     EXPECT_THAT(next().DeletePositions(uids.first(half), done), IsOk());
     return Failure();
   }
+  absl::Status Set(const RawMap& map, const void* key,
+                   const void* value) override {
+    if (left_-- == 0) return Failure();
+    return next().Set(map, key, value);
+  }
+  absl::Status Remove(const RawMap& map, const void* key) override {
+    if (left_-- == 0) return Failure();
+    return next().Remove(map, key);
+  }
   absl::Status Fence() override {
     if (left_-- == 0) return Failure();
     return next().Fence();
@@ -94,6 +103,15 @@ class DyingWriter : public ForwardingWriter {
     Count();
     return next().DeletePositions(uids, done);
   }
+  absl::Status Set(const RawMap& map, const void* key,
+                   const void* value) override {
+    Count();
+    return next().Set(map, key, value);
+  }
+  absl::Status Remove(const RawMap& map, const void* key) override {
+    Count();
+    return next().Remove(map, key);
+  }
   absl::Status Fence() override {
     Count();
     return next().Fence();
@@ -128,6 +146,12 @@ void RestoreWriter(Engine& engine) {
 }
 
 enum class Positions { kFree, kUsedUp };
+
+NetworkRule Rule(absl::string_view prefix) {
+  NetworkRule rule;
+  rule.prefix = ParseIpPrefix(prefix).value();
+  return rule;
+}
 
 struct Scenario {
   const char* name;
@@ -171,6 +195,28 @@ std::vector<Scenario> Scenarios() {
        {RemoveChain{"old"}, DefineChain{"new", ChainSense::kAllowlist},
         ReplaceChain{"new", {Uid{2}, Uid{3}}},
         SetChainEnabled{"new", Switch::kOn}},
+       Fence::kNone},
+      {"network rules of a uid",
+       {{Deny(1)}, {Deny(2)}},
+       {SetNetworkRules{Uid{1}, {Rule("10.0.0.0/8"), Rule("fd00::/8")}}},
+       Fence::kNone},
+      {"network rules, changed",
+       {{SetNetworkRules{Uid{1}, {Rule("10.0.0.0/8")}},
+         SetNetworkRules{absl::nullopt, {Rule("192.0.2.0/24")}}},
+        {SetNetworkRules{Uid{2}, {Rule("10.1.0.0/16")}}}},
+       {SetNetworkRules{Uid{1}, {Rule("10.2.0.0/16"), Rule("10.0.0.0/8")}},
+        SetNetworkRules{Uid{2}, {}},
+        SetNetworkRules{absl::nullopt, {Rule("198.51.100.0/24")}}},
+       Fence::kWait},
+      {"interfaces, discard and ports",
+       {{SetInterface{{"wwan*", Switch::kOn, {"cellular"}}},
+         SetUidInterfaces{Uid{1}, {"@cellular", "tun0"}}}},
+       {SetInterface{{"wlan0", Switch::kOn, {}}}, RemoveInterface{"wwan*"},
+        SetUidInterfaces{Uid{1}, {"tun1"}}, SetLockdown{Uid{2}, Switch::kOn},
+        SetIngressDiscard{
+            {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 8, 0, 2},
+             {"tun1"}}},
+        SetBlockedBindPorts{{{5353, 5353}}}},
        Fence::kNone},
       {"positions taken back",
        {{Deny(1)}},

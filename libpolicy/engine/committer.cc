@@ -50,7 +50,7 @@ __u64& ChangeStatedWord(np_control& control) {
 }  // namespace
 
 absl::Status Committer::Initialize(const Policy& initial) {
-  const MapImage image = Compile(policy_);
+  NP_ASSIGN_OR_RETURN(const MapImage image, Compile(policy_));
   bool changed = false;
   NP_RETURN_IF_ERROR(
       StoreDiffering(tables_.config_of(0), image.config, changed));
@@ -113,11 +113,16 @@ absl::StatusOr<CommitResult> Committer::Commit(const Transaction& transaction,
       NP_RETURN_IF_ERROR(PlaceUids(result.delta));
       const bool one_entry = !result.delta.defaults.has_value() &&
                              !result.delta.chains.has_value() &&
-                             result.delta.uids.size() == 1;
+                             result.delta.uids.size() == 1 &&
+                             !NetworkTables::Concerns(policy_, result.delta);
       if (one_entry) {
         const auto& [uid, policy] = *result.delta.uids.begin();
-        NP_RETURN_IF_ERROR(ChangeInPlace(
-            uid, CompileUid(uid, policy, policy_.defaults()), options.fence));
+        NP_RETURN_IF_ERROR(
+            ChangeInPlace(uid,
+                          CompileUid(uid, policy, policy_.defaults(),
+                                     network_.numbers().selectors,
+                                     network_.SetOf(policy.network_rules)),
+                          options.fence));
       } else {
         NP_RETURN_IF_ERROR(ChangeBySlot(result.delta, options.fence));
       }
@@ -209,6 +214,10 @@ absl::Status Committer::Reload() {
     if (!taken[i]) free_positions.push_back(i);
   }
 
+  NP_ASSIGN_OR_RETURN(const NetworkSource source,
+                      ParseSource(copy.source.bytes));
+  NP_RETURN_IF_ERROR(
+      network_.Reload(policy, source.selectors, copy.config, copy.uids));
   policy_ = std::move(policy);
   positions_ = std::move(positions);
   free_positions_ = std::move(free_positions);
@@ -219,17 +228,25 @@ absl::Status Committer::Reload() {
   return absl::OkStatus();
 }
 
+Policy Committer::After(const PolicyDelta& delta) const {
+  Policy policy = policy_;
+  PolicyEdit::ApplyDelta(delta, policy);
+  return policy;
+}
+
 absl::Status Committer::CheckFits(const PolicyDelta& delta) const {
-  NP_RETURN_IF_ERROR(CheckEnforceable(delta));
   size_t uids = policy_.uids().size();
   for (const auto& [uid, policy] : delta.uids) {
     const bool before = policy_.uids().count(uid) != 0;
     if (before && policy.empty()) --uids;
     if (!before && !policy.empty()) ++uids;
   }
-  if (uids <= tables_.max_uids()) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "commit policy: ", uids, " uids, room for ", tables_.max_uids()));
+  if (uids > tables_.max_uids()) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "commit policy: ", uids, " uids, room for ", tables_.max_uids()));
+  }
+  if (!NetworkTables::Concerns(policy_, delta)) return absl::OkStatus();
+  return network_.Check(After(delta));
 }
 
 absl::Status Committer::WaitForPackets() {
@@ -364,19 +381,22 @@ void Committer::StoreInPlace(uint32_t position, const np_uid_policy& entry) {
 absl::Status Committer::ChangeBySlot(const PolicyDelta& delta, Fence fence) {
   NP_RETURN_IF_ERROR(QuiesceIdleSlot());
   std::vector<uint32_t> changed;
-  NP_RETURN_IF_ERROR(FillIdleSlot(delta, changed));
+  // What is known of sets and numbers is ahead of the policy in force now.
+  absl::Status status = FillIdleSlot(delta, changed);
+  if (!status.ok()) return Distrust(status);
   const uint32_t before = slot();
   PublishNext(1 - before);
   flip_generation_ = generation();
   lag_ = std::move(changed);
   if (fence == Fence::kNone) return absl::OkStatus();
-  absl::Status status = WaitForPackets();
+  status = WaitForPackets();
   if (!status.ok()) status = WaitForPackets();
   if (!status.ok()) {
     // What was promised can't be had. The slot of before still holds the
     // policy of before.
     PublishNext(before);
     flip_generation_ = generation();
+    return Distrust(status);
   }
   return status;
 }
@@ -393,7 +413,15 @@ absl::Status Committer::FillIdleSlot(const PolicyDelta& delta,
   const absl::Span<const Chain> chains =
       delta.chains.has_value() ? absl::MakeConstSpan(*delta.chains)
                                : policy_.chains();
-  const np_policy_config config = CompileConfig(defaults, chains);
+  if (NetworkTables::Concerns(policy_, delta)) {
+    NP_RETURN_IF_ERROR(network_.Fill(After(delta), idle, *writer_));
+  } else if (!network_.IsFilled(idle)) {
+    NP_RETURN_IF_ERROR(network_.Fill(policy_, idle, *writer_));
+  }
+  const NetworkPolicy& network =
+      delta.network.has_value() ? *delta.network : policy_.network();
+  const np_policy_config config =
+      CompileConfig(defaults, chains, network, network_.numbers());
   const ChainNames names = CompileChains(chains);
   bool differs = false;
   NP_RETURN_IF_ERROR(StoreDiffering(tables_.config_of(idle), config, differs));
@@ -411,9 +439,11 @@ absl::Status Committer::FillIdleSlot(const PolicyDelta& delta,
           absl::StrCat("commit policy: uid ", ToInt(uid), " has no position"));
     }
     bool entry_differs = false;
-    NP_RETURN_IF_ERROR(StoreDiffering(tables_.entry(idle, found->second),
-                                      CompileUid(uid, policy, defaults),
-                                      entry_differs));
+    NP_RETURN_IF_ERROR(StoreDiffering(
+        tables_.entry(idle, found->second),
+        CompileUid(uid, policy, defaults, network_.numbers().selectors,
+                   network_.SetOf(policy.network_rules)),
+        entry_differs));
     if (entry_differs) changed.push_back(found->second);
     return absl::OkStatus();
   };

@@ -50,6 +50,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "bpf_progs/abi/policy.h"
+#include "libpolicy/engine/network_tables.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/engine/table_writer.h"
 #include "libpolicy/engine/tables.h"
@@ -64,7 +65,7 @@ class Committer {
  public:
   // `tables` must outlive it.
   Committer(const Tables& tables, std::unique_ptr<TableWriter> writer)
-      : tables_(tables), writer_(std::move(writer)) {}
+      : tables_(tables), writer_(std::move(writer)), network_(tables_) {}
 
   // Writes a policy as generation 1 into tables fresh from the kernel, whose
   // np_control has nothing but zeros and which no packet meets yet. `ready`
@@ -104,6 +105,9 @@ class Committer {
   // Learns of what others did since the last call.
   absl::Status Refresh();
   absl::Status Reload();
+
+  // The policy that the delta makes of the one in force.
+  Policy After(const PolicyDelta& delta) const;
 
   absl::Status CheckFits(const PolicyDelta& delta) const;
 
@@ -148,6 +152,7 @@ class Committer {
   absl::optional<uint64_t> known_sequence_;
   uint64_t active_ = 0;
   Policy policy_;
+  NetworkTables network_;
   absl::flat_hash_map<uint32_t, uint32_t> positions_;  // np_uid_index
   std::vector<uint32_t> free_positions_;
 

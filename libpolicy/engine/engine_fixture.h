@@ -78,6 +78,13 @@ class ForwardingWriter : public TableWriter {
                                size_t& done) override {
     return next_->DeletePositions(uids, done);
   }
+  absl::Status Set(const RawMap& map, const void* key,
+                   const void* value) override {
+    return next_->Set(map, key, value);
+  }
+  absl::Status Remove(const RawMap& map, const void* key) override {
+    return next_->Remove(map, key);
+  }
   absl::Status Fence() override { return next_->Fence(); }
 
  protected:

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "libpolicy/base/status_macros.h"
 #include "libpolicy/kernel/mapped_array.h"
 
 namespace netpolicy {
@@ -41,6 +42,7 @@ void CopyConfig(const Tables& tables, uint64_t active, TableCopy& copy) {
     copy.chains[static_cast<size_t>(number)] =
         CopyWords(tables.chain_of(slot, number));
   }
+  copy.source = CopySource(tables, slot);
 }
 
 void CopyUids(const Tables& tables, uint64_t active, TableCopy& copy) {
@@ -53,7 +55,8 @@ void CopyUids(const Tables& tables, uint64_t active, TableCopy& copy) {
 }
 
 absl::StatusOr<Policy> DecompileCopy(const TableCopy& copy) {
-  return Decompile(copy.config, copy.chains, copy.uids);
+  NP_RETURN_IF_ERROR(CheckSource(copy.source));
+  return Decompile(copy.config, copy.chains, copy.uids, copy.source.bytes);
 }
 
 absl::Status CheckReady(const np_control& control,

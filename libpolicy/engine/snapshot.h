@@ -16,6 +16,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "bpf_progs/abi/policy.h"
+#include "libpolicy/engine/network_tables.h"
 #include "libpolicy/engine/tables.h"
 #include "libpolicy/model/ids.h"
 #include "libpolicy/model/image.h"
@@ -29,6 +30,7 @@ struct TableCopy {
   np_policy_config config{};
   ChainNames chains{};
   std::vector<np_uid_policy> uids;  // those that say something
+  SourceCopy source;
 };
 
 // Calls `read(active)` until the tables stood still meanwhile, at most

@@ -45,6 +45,17 @@ class KernelTableWriter : public TableWriter {
     return tables_.uid_index.DeleteBatch(uids, done);
   }
 
+  absl::Status Set(const RawMap& map, const void* key,
+                   const void* value) override {
+    return map.Update(key, value, BPF_ANY, [] { return std::string("..."); });
+  }
+
+  absl::Status Remove(const RawMap& map, const void* key) override {
+    const absl::Status status =
+        map.Delete(key, [] { return std::string("..."); });
+    return absl::IsNotFound(status) ? absl::OkStatus() : status;
+  }
+
   // A write to a map of maps returns after an RCU grace period
   // (maybe_wait_bpf_programs() in kernel/bpf/syscall.c), and programs on cgroup
   // hooks run inside an RCU read section (bpf_prog_run_array_cg() in

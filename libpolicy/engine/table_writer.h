@@ -40,6 +40,13 @@ class TableWriter {
   virtual absl::Status DeletePositions(absl::Span<const np_uid_key> uids,
                                        size_t& done) = 0;
 
+  // Writes or removes an entry that no packet is judged by: of the idle slot,
+  // or of a set of rules that no slot names. To remove what is not there is no
+  // error.
+  virtual absl::Status Set(const RawMap& map, const void* key,
+                           const void* value) = 0;
+  virtual absl::Status Remove(const RawMap& map, const void* key) = 0;
+
   // Returns when every program that runs at the time of the call has ended.
   virtual absl::Status Fence() = 0;
 };

@@ -105,7 +105,7 @@ TEST(ExplainReason, AgreesWithTheDecision) {
   Random random(1);
   for (int round = 0; round < 200; ++round) {
     const Policy policy = RandomPolicy(random);
-    const MapImage image = Compile(policy);
+    const MapImage image = Compile(policy).value();
     for (int i = 0; i < 10; ++i) {
       const Uid uid = RandomUid(random);
       const auto it = image.uids.find(uid);

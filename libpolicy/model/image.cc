@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "libpolicy/base/status_macros.h"
 #include "libpolicy/model/reason.h"
 #include "libpolicy/model/text.h"
 
@@ -29,6 +30,20 @@ uint32_t StatedFlags(const UidPolicy& policy) {
                   ? NP_STATED_INTERNET_GRANTED
                   : NP_STATED_INTERNET_REVOKED;
   }
+  if (policy.lockdown.has_value()) {
+    stated |= *policy.lockdown == Switch::kOn ? NP_STATED_LOCKDOWN_ON
+                                              : NP_STATED_LOCKDOWN_OFF;
+  }
+  if (policy.local_network.has_value()) {
+    stated |= *policy.local_network == Permission::kGranted
+                  ? NP_STATED_LOCAL_NETWORK_GRANTED
+                  : NP_STATED_LOCAL_NETWORK_REVOKED;
+  }
+  if (policy.update_device_stats == Permission::kGranted) {
+    stated |= NP_STATED_UPDATE_DEVICE_STATS;
+  }
+  if (!policy.interfaces.empty()) stated |= NP_STATED_INTERFACES;
+  if (!policy.network_rules.empty()) stated |= NP_STATED_NETWORK_RULES;
   return stated;
 }
 
@@ -49,28 +64,42 @@ std::string ReasonNames(uint64_t bits, const ChainNames& chains) {
 }
 
 std::string StatedNames(uint32_t stated) {
+  constexpr struct {
+    uint32_t flag;
+    const char* name;
+  } kFlags[] = {
+      {NP_STATED_RULE_ALLOW, "rule=allow"},
+      {NP_STATED_RULE_DENY, "rule=deny"},
+      {NP_STATED_INTERNET_GRANTED, "internet=granted"},
+      {NP_STATED_INTERNET_REVOKED, "internet=revoked"},
+      {NP_STATED_LOCKDOWN_ON, "lockdown=on"},
+      {NP_STATED_LOCKDOWN_OFF, "lockdown=off"},
+      {NP_STATED_LOCAL_NETWORK_GRANTED, "local_network=granted"},
+      {NP_STATED_LOCAL_NETWORK_REVOKED, "local_network=revoked"},
+      {NP_STATED_UPDATE_DEVICE_STATS, "update_device_stats"},
+      {NP_STATED_INTERFACES, "interfaces"},
+      {NP_STATED_NETWORK_RULES, "network_rules"},
+  };
   std::vector<std::string> names;
-  if (stated & NP_STATED_RULE_ALLOW) names.push_back("rule=allow");
-  if (stated & NP_STATED_RULE_DENY) names.push_back("rule=deny");
-  if (stated & NP_STATED_INTERNET_GRANTED) names.push_back("internet=granted");
-  if (stated & NP_STATED_INTERNET_REVOKED) names.push_back("internet=revoked");
+  for (const auto& flag : kFlags) {
+    if (stated & flag.flag) names.push_back(flag.name);
+  }
   return names.empty() ? "-" : absl::StrJoin(names, " ");
 }
 
 }  // namespace
 
 np_policy_config CompileConfig(const PolicyDefaults& defaults,
-                               absl::Span<const Chain> chains) {
+                               absl::Span<const Chain> chains,
+                               const NetworkPolicy& network,
+                               const NetworkNumbers& numbers) {
   np_policy_config config = {};
   config.enabled = kUidRule | kInternet;
-  config.no_owner_uid = NP_UID_NONE;
   config.not_on_loopback = NP_REASON_BIT(NP_REASON_BACKGROUND);
   config.at_socket = kInternet;
   config.metered_only = NP_REASON_BIT(NP_REASON_DATA_SAVER) |
                         NP_REASON_BIT(NP_REASON_METERED_DENY_USER) |
                         NP_REASON_BIT(NP_REASON_METERED_DENY_ADMIN);
-  // Without them an IPv6 link stops working, which saves no data.
-  config.icmp6_passes = NP_REASON_BIT(NP_REASON_DATA_SAVER);
   if (defaults.rule == Action::kDeny) config.allowlists |= kUidRule;
   if (defaults.internet == Permission::kRevoked) config.allowlists |= kInternet;
   for (const Chain& chain : chains) {
@@ -78,6 +107,7 @@ np_policy_config CompileConfig(const PolicyDefaults& defaults,
     if (chain.enabled == Switch::kOn) config.enabled |= bit;
     if (chain.sense == ChainSense::kAllowlist) config.allowlists |= bit;
   }
+  CompileNetworkConfig(defaults, network, numbers, config);
   return config;
 }
 
@@ -91,7 +121,9 @@ ChainNames CompileChains(absl::Span<const Chain> chains) {
 }
 
 np_uid_policy CompileUid(Uid uid, const UidPolicy& policy,
-                         const PolicyDefaults& defaults) {
+                         const PolicyDefaults& defaults,
+                         const SelectorNumbers& selectors,
+                         uint32_t network_set) {
   np_uid_policy entry = {};
   entry.rules = policy.chains;
   if (policy.rule.value_or(defaults.rule) != defaults.rule) {
@@ -100,52 +132,72 @@ np_uid_policy CompileUid(Uid uid, const UidPolicy& policy,
   if (policy.internet.value_or(defaults.internet) != defaults.internet) {
     entry.rules |= kInternet;
   }
+  if (policy.lockdown.value_or(defaults.lockdown) != defaults.lockdown) {
+    entry.rules |= NP_REASON_BIT(NP_REASON_LOCKDOWN_VPN);
+  }
+  if (policy.local_network.value_or(defaults.local_network) !=
+      defaults.local_network) {
+    entry.rules |= NP_REASON_BIT(NP_REASON_LOCAL_NETWORK);
+  }
+  if (!policy.interfaces.empty() && defaults.interfaces.empty()) {
+    entry.rules |= NP_REASON_BIT(NP_REASON_INTERFACE_RULE);
+  }
+  entry.interfaces = selectors.Mask(policy.interfaces);
+  entry.network_set = network_set;
   entry.uid = ToInt(uid);
   entry.stated = StatedFlags(policy);
   return entry;
 }
 
-absl::Status CheckEnforceable(const PolicyDelta& delta) {
-  const auto refuse = [](absl::string_view what) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("commit policy: ", what, " can't be enforced yet"));
-  };
-  if (delta.network.has_value() && !(*delta.network == NetworkPolicy())) {
-    return refuse(
-        "settings, interfaces, ingress_discard, local_network and "
-        "blocked_bind_ports");
-  }
-  if (delta.defaults.has_value()) {
-    PolicyDefaults plain = *delta.defaults;
-    plain.rule = Action::kAllow;
-    plain.internet = Permission::kGranted;
-    if (!(plain == PolicyDefaults())) {
-      return refuse(
-          "local_network, lockdown, interfaces and network_rules of defaults");
-    }
-  }
-  for (const auto& [uid, policy] : delta.uids) {
-    UidPolicy plain;
-    plain.chains = policy.chains;
-    plain.rule = policy.rule;
-    plain.internet = policy.internet;
-    if (policy == plain) continue;
-    return refuse(absl::StrCat(
-        "update_device_stats, local_network, lockdown, interfaces and "
-        "network_rules of uid ",
-        ToInt(uid)));
-  }
-  return absl::OkStatus();
-}
-
-MapImage Compile(const Policy& policy) {
+absl::StatusOr<MapImage> Compile(const Policy& policy) {
+  NetworkNumbers numbers;
+  NP_ASSIGN_OR_RETURN(numbers.selectors, SelectorNumbers().Renumber(policy));
+  const NetworkRules& default_rules = policy.defaults().network_rules;
+  uint32_t sets = 0;
   MapImage image;
-  image.config = CompileConfig(policy.defaults(), policy.chains());
-  image.chains = CompileChains(policy.chains());
-  for (const auto& [uid, value] : policy.uids()) {
-    image.uids.emplace_hint(image.uids.end(), uid,
-                            CompileUid(uid, value, policy.defaults()));
+  const auto add_set = [&](const NetworkRules& own,
+                           const NetworkRules& defaults) -> absl::Status {
+    NP_ASSIGN_OR_RETURN(image.sets[sets + 1],
+                        CompileRuleSet(own, defaults, numbers.selectors));
+    ++sets;
+    return absl::OkStatus();
+  };
+  if (!default_rules.empty()) {
+    NP_RETURN_IF_ERROR(add_set({}, default_rules));
+    numbers.default_set = sets;
   }
+  if (!policy.network().local_network.empty()) {
+    NP_RETURN_IF_ERROR(add_set(policy.network().local_network, {}));
+    numbers.local_set = sets;
+  }
+  std::vector<std::pair<const NetworkRules*, uint32_t>> known;
+  for (const auto& [uid, value] : policy.uids()) {
+    uint32_t set = 0;
+    if (!value.network_rules.empty()) {
+      const auto found = std::find_if(
+          known.begin(), known.end(), [&value = value](const auto& each) {
+            return *each.first == value.network_rules;
+          });
+      if (found != known.end()) {
+        set = found->second;
+      } else {
+        NP_RETURN_IF_ERROR(add_set(value.network_rules, default_rules));
+        set = sets;
+        known.emplace_back(&value.network_rules, set);
+      }
+    }
+    image.uids.emplace_hint(
+        image.uids.end(), uid,
+        CompileUid(uid, value, policy.defaults(), numbers.selectors, set));
+  }
+  image.config = CompileConfig(policy.defaults(), policy.chains(),
+                               policy.network(), numbers);
+  image.chains = CompileChains(policy.chains());
+  image.interfaces =
+      CompileInterfaces(policy.network().interfaces, numbers.selectors, 0);
+  image.discards =
+      CompileDiscards(policy.network().ingress_discard, numbers.selectors, 0);
+  image.source = SerializeSource(policy, numbers.selectors);
   return image;
 }
 
@@ -153,7 +205,7 @@ absl::StatusOr<Policy> Decompile(const MapImage& image) {
   std::vector<np_uid_policy> uids;
   uids.reserve(image.uids.size());
   for (const auto& [uid, entry] : image.uids) uids.push_back(entry);
-  return Decompile(image.config, image.chains, uids);
+  return Decompile(image.config, image.chains, uids, image.source);
 }
 
 std::string ImageToText(const MapImage& image) {
@@ -169,10 +221,16 @@ std::string ImageToText(const MapImage& image) {
       {"metered_only", config.metered_only},
       {"at_socket", config.at_socket},
       {"icmp6_passes", config.icmp6_passes},
+      {"closing_passes", config.closing_passes},
+      {"resolver_passes", config.resolver_passes},
   };
+  // Of rules that there are.
+  const uint64_t known = config.enabled | config.allowlists |
+                         config.not_on_loopback | config.metered_only |
+                         config.at_socket;
   for (const auto& word : words) {
     absl::StrAppendFormat(&text, "  %-15s  0x%016x  %s\n", word.name, word.bits,
-                          ReasonNames(word.bits, image.chains));
+                          ReasonNames(word.bits & known, image.chains));
   }
   text.append("np_chain\n");
   for (int number = 0; number < NP_REASONS; ++number) {

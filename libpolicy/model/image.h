@@ -12,6 +12,7 @@
 #include "bpf_progs/abi/reason.h"
 #include "libpolicy/model/edit.h"
 #include "libpolicy/model/ids.h"
+#include "libpolicy/model/network_image.h"
 #include "libpolicy/model/policy.h"
 
 // What the kernel's tables hold of one policy (bpf_progs/abi/policy.h), and the
@@ -37,25 +38,32 @@ using ChainNames = std::array<np_chain, NP_REASONS>;
 struct MapImage {
   np_policy_config config{};
   ChainNames chains{};
+  std::string source;  // np_source, without its header
+  std::map<uint32_t, std::vector<CompiledPrefix>> sets;  // by number
+  // As in slot 0.
+  std::vector<std::pair<np_interface_key, np_interface>> interfaces;
+  std::vector<std::pair<np_discard_key, np_discard>> discards;
   // The UIDs that the policy mentions. Which position of np_uid_policy each
   // one has is not the policy's business.
   std::map<Uid, np_uid_policy> uids;
 };
 
-// Requires what CheckEnforceable() accepts.
-MapImage Compile(const Policy& policy);
-
-// kFailedPrecondition when a policy with this change says what the tables can't
-// hold yet.
-absl::Status CheckEnforceable(const PolicyDelta& delta);
+// Sets of rules are numbered from 1: the defaults', local_network, then those
+// of the UIDs. Errors: kResourceExhausted when the policy has more selectors,
+// or more rules for one address, than tables can hold.
+absl::StatusOr<MapImage> Compile(const Policy& policy);
 
 // The parts of Compile(), for a change that is known (PolicyDelta). When the
 // defaults change, every UID's entry does. Constant time.
 np_policy_config CompileConfig(const PolicyDefaults& defaults,
-                               absl::Span<const Chain> chains);
+                               absl::Span<const Chain> chains,
+                               const NetworkPolicy& network,
+                               const NetworkNumbers& numbers);
 ChainNames CompileChains(absl::Span<const Chain> chains);
 np_uid_policy CompileUid(Uid uid, const UidPolicy& policy,
-                         const PolicyDefaults& defaults);
+                         const PolicyDefaults& defaults,
+                         const SelectorNumbers& selectors,
+                         uint32_t network_set);
 
 // The policy that tables hold. `chains` has NP_REASONS entries, by number;
 // `uids` are in any order, each naming its UID; entries that say nothing (rules
@@ -68,7 +76,8 @@ np_uid_policy CompileUid(Uid uid, const UidPolicy& policy,
 // exist, two entries of one UID, a rule that contradicts what is stated).
 absl::StatusOr<Policy> Decompile(const np_policy_config& config,
                                  absl::Span<const np_chain> chains,
-                                 absl::Span<const np_uid_policy> uids);
+                                 absl::Span<const np_uid_policy> uids,
+                                 absl::string_view source);
 absl::StatusOr<Policy> Decompile(const MapImage& image);
 
 // For people and goldens: every field by name, rules by the names of their

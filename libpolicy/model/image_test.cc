@@ -46,39 +46,43 @@ TEST(CompileConfig, SetsTheBitsOfChainsAndDefaults) {
     uint64_t enabled;
     uint64_t allowlists;
   } kRows[] = {
-      {"empty", {}, Bits({0, 11, 12, 17}), Bits({1, 3, 4, 5, 6, 10})},
+      {"empty",
+       {},
+       Bits({0, 11, 12, 13, 14, 15, 16, 17, 18}),
+       Bits({1, 3, 4, 5, 6, 10, 15, 18, 21})},
       {"default deny",
        {SetDefaultRule{Action::kDeny}},
-       Bits({0, 11, 12, 17}),
-       Bits({0, 1, 3, 4, 5, 6, 10})},
+       Bits({0, 11, 12, 13, 14, 15, 16, 17, 18}),
+       Bits({0, 1, 3, 4, 5, 6, 10, 15, 18, 21})},
       {"default without internet",
        {SetDefaultInternet{Permission::kRevoked}},
-       Bits({0, 11, 12, 17}),
-       Bits({1, 3, 4, 5, 6, 10, 17})},
+       Bits({0, 11, 12, 13, 14, 15, 16, 17, 18}),
+       Bits({1, 3, 4, 5, 6, 10, 15, 17, 18, 21})},
       {"chains that are on",
        {SetChainEnabled{"dozable", Switch::kOn},
         SetChainEnabled{"oem_deny_3", Switch::kOn}},
-       Bits({0, 1, 9, 11, 12, 17}),
-       Bits({1, 3, 4, 5, 6, 10})},
+       Bits({0, 1, 9, 11, 12, 13, 14, 15, 16, 17, 18}),
+       Bits({1, 3, 4, 5, 6, 10, 15, 18, 21})},
       {"chains of one's own",
        {DefineChain{"a", ChainSense::kDenylist},
         DefineChain{"b", ChainSense::kAllowlist},
         SetChainEnabled{"a", Switch::kOn}},
-       Bits({0, 11, 12, 17, 32}),
-       Bits({1, 3, 4, 5, 6, 10, 33})},
+       Bits({0, 11, 12, 13, 14, 15, 16, 17, 18, 32}),
+       Bits({1, 3, 4, 5, 6, 10, 15, 18, 21, 33})},
   };
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.name);
     const Policy policy = Make(row.transaction);
     const np_policy_config config =
-        CompileConfig(policy.defaults(), policy.chains());
+        CompileConfig(policy.defaults(), policy.chains(), policy.network(), {});
     EXPECT_EQ(config.enabled, row.enabled);
     EXPECT_EQ(config.allowlists, row.allowlists);
-    EXPECT_EQ(config.not_on_loopback, Bits({6}));
+    EXPECT_EQ(config.not_on_loopback, Bits({6, 13, 14, 15, 16}));
     EXPECT_EQ(config.metered_only, Bits({10, 11, 12}));
     EXPECT_EQ(config.icmp6_passes, Bits({10}));
     EXPECT_EQ(config.at_socket, Bits({17}));
-    EXPECT_EQ(config.flags, 0u);
+    EXPECT_EQ(config.closing_passes, ~Bits({13, 14, 15}));
+    EXPECT_EQ(config.flags, NP_POLICY_NETWORK_RULES);
   }
 }
 
@@ -132,7 +136,7 @@ TEST(CompileUid, SetsABitWhereTheUidIsListedOrDiffersFromTheDefault) {
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.name);
     const np_uid_policy entry =
-        CompileUid(Uid{10007}, row.policy, row.defaults);
+        CompileUid(Uid{10007}, row.policy, row.defaults, {}, 0);
     EXPECT_EQ(entry.rules, row.rules);
     EXPECT_EQ(entry.stated, row.stated);
     EXPECT_EQ(entry.uid, 10007u);
@@ -155,11 +159,12 @@ TEST(CompileChains, NamesThoseThatThereAre) {
 }
 
 TEST(Decompile, SkipsEntriesThatSayNothing) {
-  const MapImage image = Compile(Policy());
+  const MapImage image = Compile(Policy()).value();
   np_uid_policy unused = {};
   unused.uid = 10007;
-  EXPECT_THAT(Decompile(image.config, image.chains, {unused, unused, {}}),
-              IsOkAndHolds(Policy()));
+  EXPECT_THAT(
+      Decompile(image.config, image.chains, {unused, unused, {}}, image.source),
+      IsOkAndHolds(Policy()));
 }
 
 // Tables of: denylist kids (32), on, lists 10050; 10007 is denied.
@@ -174,7 +179,8 @@ Tables Sample() {
       Compile(Make({DefineChain{"kids", ChainSense::kDenylist},
                     SetChainEnabled{"kids", Switch::kOn},
                     SetChainMember{"kids", Uid{10050}, Switch::kOn},
-                    SetUidRule{Uid{10007}, Action::kDeny}}));
+                    SetUidRule{Uid{10007}, Action::kDeny}}))
+          .value();
   return {image.config,
           image.chains,
           {image.uids.at(Uid{10007}), image.uids.at(Uid{10050})}};
@@ -212,7 +218,7 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
        "read np_policy_config.allowlists: chain standby should be denylist"},
       {"not_on_loopback", [](Tables& t) { t.config.not_on_loopback = 0; },
        kFailedPrecondition,
-       "read np_policy_config.not_on_loopback: 0x0, expected 0x40"},
+       "read np_policy_config.not_on_loopback: 0x0, expected 0x1e040"},
       {"metered_only", [](Tables& t) { t.config.metered_only = Bits({32}); },
        kFailedPrecondition,
        "read np_policy_config.metered_only: 0x100000000, expected "
@@ -221,7 +227,7 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
        kFailedPrecondition,
        "read np_policy_config.at_socket: 0x1, expected 0x20000"},
       {"config flags", [](Tables& t) { t.config.flags = 1; },
-       kFailedPrecondition, "read np_policy_config.flags: is not 0"},
+       kFailedPrecondition, "read np_policy_config.flags: 0x1, expected 0x2"},
       {"Android's name",
        [](Tables& t) { std::strcpy(t.chains[4].name, "restrictes"); },
        kDataLoss,
@@ -272,9 +278,9 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
        kDataLoss,
        "read np_uid_policy[uid=10007].stated: internet is granted and "
        "revoked"},
-      {"uid, unknown flag", [](Tables& t) { t.uids[0].stated |= 16; },
+      {"uid, unknown flag", [](Tables& t) { t.uids[0].stated |= 0x800; },
        kFailedPrecondition,
-       "read np_uid_policy[uid=10007].stated: 0x12 has flags that are not "
+       "read np_uid_policy[uid=10007].stated: 0x802 has flags that are not "
        "known here"},
       {"uid pad", [](Tables& t) { t.uids[1].pad = 1; }, kFailedPrecondition,
        "read np_uid_policy[uid=10050].pad: is not 0"},
@@ -284,16 +290,17 @@ TEST(Decompile, RefusesTablesThatMakeNoSense) {
        "read np_uid_policy[uid=10007]: there are two entries"},
   };
   Tables good = Sample();
-  ASSERT_THAT(Decompile(good.config, good.chains, good.uids), IsOk());
+  ASSERT_THAT(Decompile(good.config, good.chains, good.uids, ""), IsOk());
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.name);
     Tables tables = Sample();
     row.spoil(tables);
-    EXPECT_THAT(Decompile(tables.config, tables.chains, tables.uids),
+    EXPECT_THAT(Decompile(tables.config, tables.chains, tables.uids, ""),
                 StatusIs(row.code, std::string(row.message)));
   }
   EXPECT_THAT(
-      Decompile(good.config, absl::MakeSpan(good.chains).first(63), good.uids),
+      Decompile(good.config, absl::MakeSpan(good.chains).first(63), good.uids,
+                ""),
       StatusIs(kFailedPrecondition, "read np_chain: 63 entries, expected 64"));
 }
 
@@ -307,12 +314,14 @@ TEST(ImageToText, NamesEverything) {
   }
   image.uids[Uid{7}] = tables.uids[0];
   EXPECT_EQ(ImageToText(image), R"(np_policy_config
-  enabled          0x0000000100021801  uid_rule metered_deny_user metered_deny_admin internet_permission kids
-  allowlists       0x000000000000047a  dozable powersave restricted low_power_standby background metered_allow
-  not_on_loopback  0x0000000000000040  background
+  enabled          0x000000010007f801  uid_rule metered_deny_user metered_deny_admin lockdown_vpn interface_rule ingress_discard local_network internet_permission network_rule kids
+  allowlists       0x000000000024847a  dozable powersave restricted low_power_standby background metered_allow ingress_discard network_rule no_owner
+  not_on_loopback  0x000000000001e040  background lockdown_vpn interface_rule ingress_discard local_network
   metered_only     0x0000000000001c00  metered_allow metered_deny_user metered_deny_admin
   at_socket        0x0000000000020000  internet_permission
   icmp6_passes     0x0000000000000400  metered_allow
+  closing_passes   0xffffffffffff1fff  uid_rule dozable powersave restricted low_power_standby background metered_allow metered_deny_user metered_deny_admin local_network internet_permission network_rule no_owner kids
+  resolver_passes  0x0000000000000000  -
 np_chain
    1  dozable
    2  standby

@@ -34,8 +34,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   const std::string out =
-      form == "image" ? netpolicy::ImageToText(netpolicy::Compile(*policy))
-                      : netpolicy::ToJson(netpolicy::ToDocument(*policy));
+      form == "image"
+          ? netpolicy::ImageToText(netpolicy::Compile(*policy).value())
+          : netpolicy::ToJson(netpolicy::ToDocument(*policy));
   std::fputs(out.c_str(), stdout);
   return 0;
 }
