@@ -13,6 +13,7 @@
 #include "bpf_progs/lib/decision.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/engine/engine_impl.h"
+#include "libpolicy/engine/judgement.h"
 #include "libpolicy/engine/snapshot.h"
 #include "libpolicy/engine/socket_tag.h"
 #include "libpolicy/engine/stats.h"
@@ -27,21 +28,22 @@ namespace {
 // Reads that go wrong because somebody commits, before the lock is taken.
 constexpr int kAttempts = 100;
 
-// What the programs would find out about a packet, or a socket call.
-absl::StatusOr<uint32_t> FactsOf(const std::string& interface) {
-  if (interface.empty()) return 0;
-  const unsigned int ifindex = if_nametoindex(interface.c_str());
-  if (ifindex == 0) {
-    return absl::NotFoundError(
-        absl::StrCat("explain: no interface ", interface));
+// An interface must be there, lest a misspelt name get an answer.
+absl::Status CheckInterfaceExists(const std::string& interface) {
+  if (interface.empty() || if_nametoindex(interface.c_str()) != 0) {
+    return absl::OkStatus();
   }
-  return ifindex == NP_LOOPBACK_IFINDEX ? NP_FACT_LOOPBACK : 0;
+  return absl::NotFoundError(absl::StrCat("explain: no interface ", interface));
 }
 
-uint32_t FactsOf(uint32_t packet_facts, Direction direction) {
-  // There is no interface yet when a socket is created.
-  return direction == Direction::kSocketCreate ? NP_FACT_SOCKET_CREATE
-                                               : packet_facts;
+// The directions that the query asks about.
+std::vector<Direction> DirectionsOf(const ExplainQuery& query) {
+  if (query.direction.has_value()) return {*query.direction};
+  std::vector<Direction> directions = {Direction::kIngress, Direction::kEgress,
+                                       Direction::kSocketCreate};
+  if (query.remote.has_value()) directions.push_back(Direction::kConnect);
+  if (query.local_port.has_value()) directions.push_back(Direction::kBind);
+  return directions;
 }
 
 absl::StatusOr<uint32_t> CountEntries(const RawMap& map) {
@@ -147,23 +149,31 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
     return absl::InvalidArgumentError(
         absl::StrCat("explain: ", ToInt(query.uid), " is no uid"));
   }
-  NP_ASSIGN_OR_RETURN(const uint32_t packet_facts, FactsOf(query.interface));
+  NP_RETURN_IF_ERROR(CheckInterfaceExists(query.interface));
   const Tables& tables = impl_->tables();
   TableCopy copy;
+  std::vector<absl::StatusOr<ReasonSet>> judged;
   absl::Status index_status;
-  np_uid_policy entry;
+  const std::vector<Direction> directions = DirectionsOf(query);
   NP_RETURN_IF_ERROR(impl_->Read("explain", [&](uint64_t active) {
+    const uint32_t slot = np_active_slot(active);
     CopyConfig(tables, active, copy);
-    entry = {};
     copy.uids.clear();
-    // As np_judge() in bpf_progs/lib/policy.h.
-    const auto position = tables.uid_index.Lookup({.uid = ToInt(query.uid)});
-    index_status = position.status();
-    if (position.ok() && position->has_value() &&
-        (*position)->position < tables.slot_size()) {
-      entry = CopyWords(
-          tables.entry(np_active_slot(active), (*position)->position));
-      copy.uids.push_back(entry);
+    // What is said of the UID, and of its app id.
+    for (const uint32_t uid :
+         {ToInt(query.uid), np_app_id(&copy.config, ToInt(query.uid))}) {
+      const auto position = tables.uid_index.Lookup({.uid = uid});
+      index_status = position.status();
+      if (!position.ok()) return;
+      if (position->has_value() && (*position)->position < tables.slot_size() &&
+          (copy.uids.empty() || copy.uids[0].uid != uid)) {
+        copy.uids.push_back(
+            CopyWords(tables.entry(slot, (*position)->position)));
+      }
+    }
+    judged.clear();
+    for (const Direction direction : directions) {
+      judged.push_back(Judge(tables, slot, query, direction));
     }
   }));
   NP_RETURN_IF_ERROR(index_status);
@@ -172,18 +182,28 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
   Explanation explanation;
   explanation.generation = copy.generation;
   explanation.query = query;
-  for (Direction direction :
-       {Direction::kIngress, Direction::kEgress, Direction::kSocketCreate}) {
-    if (query.direction.has_value() && *query.direction != direction) continue;
+  for (size_t i = 0; i < directions.size(); ++i) {
+    NP_ASSIGN_OR_RETURN(const ReasonSet reasons, judged[i]);
     ExplainedVerdict verdict;
-    verdict.direction = direction;
-    const ReasonSet reasons(np_decide(&copy.config, entry.rules,
-                                      FactsOf(packet_facts, direction), 0));
-    for (int reason : reasons.numbers()) {
+    verdict.direction = directions[i];
+    const bool at_create = directions[i] == Direction::kSocketCreate;
+    const Uid subject =
+        at_create ? Uid{np_app_id(&copy.config, ToInt(query.uid))} : query.uid;
+    absl::optional<PacketFacts> packet;
+    if (query.remote.has_value()) {
+      packet = PacketFacts{.remote = *query.remote,
+                           .protocol = query.protocol,
+                           .remote_port = query.remote_port,
+                           .direction = directions[i] == Direction::kIngress
+                                            ? RuleDirection::kIn
+                                            : RuleDirection::kOut,
+                           .interface = query.interface};
+    }
+    for (const int reason : reasons.numbers()) {
       verdict.reasons.push_back(
           {.number = reason,
            .name = policy.ReasonName(reason),
-           .detail = ExplainReason(policy, query.uid, reason)});
+           .detail = ExplainReason(policy, subject, reason, packet)});
     }
     explanation.verdicts.push_back(std::move(verdict));
   }

@@ -64,7 +64,18 @@ struct ExplainQuery {
   std::string interface = "";  // a name in the engine's network namespace;
                                // empty: any but loopback
   absl::optional<Direction> direction =
-      absl::nullopt;  // unset: every direction
+      absl::nullopt;  // unset: every one; kConnect only with `remote`, kBind
+                      // only with `local_port`
+
+  // The packet, as far as it is known. Rules about an address that is not said
+  // are left out.
+  absl::optional<AddressBytes> remote = absl::nullopt;
+  absl::optional<AddressBytes> local = absl::nullopt;
+  uint8_t protocol = 0;  // IPPROTO_*; 0: one that no rule names
+  absl::optional<uint16_t> remote_port = absl::nullopt;  // unset: unreadable
+  absl::optional<uint16_t> local_port = absl::nullopt;
+  // Instead of what the policy says of the interface.
+  absl::optional<Switch> metered = absl::nullopt;
 };
 
 struct ExplainedReason {

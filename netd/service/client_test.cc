@@ -145,7 +145,15 @@ TEST_F(ClientTest, CommitArrivesWithItsOptions) {
 
 TEST_F(ClientTest, ExplainArrives) {
   const ExplainQuery query = {
-      .uid = Uid{10007}, .interface = "wlan0", .direction = Direction::kEgress};
+      .uid = Uid{10007},
+      .interface = "wlan0",
+      .direction = Direction::kEgress,
+      .remote = AddressBytes{0x20, 0x01, 0x0d, 0xb8, 0, 1},
+      .local = AddressBytes{0xfe, 0x80, 0, 0, 0, 2},
+      .protocol = 6,
+      .remote_port = 443,
+      .local_port = 0,
+      .metered = Switch::kOn};
   server_.policy().explanation = {
       .generation = Generation{7},
       .query = query,
@@ -160,6 +168,12 @@ TEST_F(ClientTest, ExplainArrives) {
   EXPECT_EQ(server_.policy().last_query.uid, Uid{10007});
   EXPECT_EQ(server_.policy().last_query.interface, "wlan0");
   EXPECT_EQ(server_.policy().last_query.direction, Direction::kEgress);
+  EXPECT_EQ(server_.policy().last_query.remote, query.remote);
+  EXPECT_EQ(server_.policy().last_query.local, query.local);
+  EXPECT_EQ(server_.policy().last_query.protocol, 6);
+  EXPECT_EQ(server_.policy().last_query.remote_port, 443);
+  EXPECT_EQ(server_.policy().last_query.local_port, 0);
+  EXPECT_EQ(server_.policy().last_query.metered, Switch::kOn);
   EXPECT_EQ(explanation->generation, Generation{7});
   EXPECT_EQ(explanation->query.uid, Uid{10007});
   EXPECT_EQ(explanation->query.interface, "wlan0");

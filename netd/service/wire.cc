@@ -2,6 +2,7 @@
 
 #include "netd/service/wire.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -185,8 +186,47 @@ service::ExplainRequest ToWire(const ExplainQuery& query) {
   if (query.direction.has_value()) {
     message.set_direction(ToWire(*query.direction));
   }
+  if (query.remote.has_value()) {
+    message.set_remote(query.remote->data(), query.remote->size());
+  }
+  if (query.local.has_value()) {
+    message.set_local(query.local->data(), query.local->size());
+  }
+  if (query.protocol != 0) message.set_protocol(query.protocol);
+  if (query.remote_port.has_value()) {
+    message.set_remote_port(*query.remote_port);
+  }
+  if (query.local_port.has_value()) message.set_local_port(*query.local_port);
+  if (query.metered.has_value()) {
+    message.set_metered(*query.metered == Switch::kOn);
+  }
   return message;
 }
+
+namespace {
+
+absl::Status GetAddress(absl::string_view field, const std::string& bytes,
+                        absl::optional<AddressBytes>& address) {
+  if (bytes.size() != sizeof(AddressBytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": ", bytes.size(), " bytes are no address"));
+  }
+  address.emplace();
+  std::copy(bytes.begin(), bytes.end(), address->begin());
+  return absl::OkStatus();
+}
+
+absl::Status GetPort(absl::string_view field, uint32_t port,
+                     absl::optional<uint16_t>& out) {
+  if (port > 0xffff) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(field, ": ", port, " is no port"));
+  }
+  out = static_cast<uint16_t>(port);
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::StatusOr<ExplainQuery> FromWire(const service::ExplainRequest& message) {
   if (!message.has_uid()) return Missing("explain.uid");
@@ -195,6 +235,30 @@ absl::StatusOr<ExplainQuery> FromWire(const service::ExplainRequest& message) {
   query.interface = message.interface();
   if (message.has_direction()) {
     query.direction = FromWire(message.direction());
+  }
+  if (message.has_remote()) {
+    NP_RETURN_IF_ERROR(
+        GetAddress("explain.remote", message.remote(), query.remote));
+  }
+  if (message.has_local()) {
+    NP_RETURN_IF_ERROR(
+        GetAddress("explain.local", message.local(), query.local));
+  }
+  if (message.protocol() > 255) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "explain.protocol: ", message.protocol(), " is no protocol"));
+  }
+  query.protocol = static_cast<uint8_t>(message.protocol());
+  if (message.has_remote_port()) {
+    NP_RETURN_IF_ERROR(GetPort("explain.remote_port", message.remote_port(),
+                               query.remote_port));
+  }
+  if (message.has_local_port()) {
+    NP_RETURN_IF_ERROR(
+        GetPort("explain.local_port", message.local_port(), query.local_port));
+  }
+  if (message.has_metered()) {
+    query.metered = message.metered() ? Switch::kOn : Switch::kOff;
   }
   return query;
 }
