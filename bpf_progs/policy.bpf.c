@@ -45,21 +45,24 @@ static __always_inline bool np_has_one_peer(const struct bpf_sock* sk,
          sk->state != BPF_TCP_NEW_SYN_RECV;
 }
 
-static __always_inline void np_refuse_packet(struct __sk_buff* skb,
-                                             const struct np_case* c,
-                                             const struct np_judgement* j) {
+// Counts a refused packet. A function that the verifier checks by itself.
+__noinline int np_refuse_packet(struct __sk_buff* skb, __u32 uid,
+                                __u32 direction, __u64 reasons, __u64 packet) {
   struct np_drop_key drop_key = {
-      .uid = c->uid, .direction = c->direction, .reasons = j->reasons};
+      .uid = uid, .direction = direction, .reasons = reasons};
   struct np_refused_key refused_key = {
-      .uid = c->uid,
-      .direction = c->direction,
-      .protocol = np_packet_protocol(j->packet),
-      .remote_port = np_packet_remote_port(j->packet)};
-  __u64 extra = np_may_have_extra(skb) ? np_wire_extra(skb, c->direction) : 0;
+      .uid = uid,
+      .direction = direction,
+      .protocol = np_packet_protocol(packet),
+      .remote_port = np_packet_remote_port(packet)};
+  __u64 extra;
 
+  if (!skb) return NP_REFUSE;
+  extra = np_may_have_extra(skb) ? np_wire_extra(skb, direction) : 0;
   np_count_drop(&drop_key, 1 + (extra >> 32), skb->len + (__s64)(__s32)extra);
-  np_load_address(skb, j->packet, NP_REMOTE, refused_key.remote);
-  np_note_refused(&refused_key, j->reasons);
+  np_load_address(skb, packet, NP_REMOTE, refused_key.remote);
+  np_note_refused(&refused_key, reasons);
+  return NP_REFUSE;
 }
 
 // A packet whose socket has no verdict of this policy and interface in its
@@ -99,7 +102,8 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
   if (ifindex == NP_LOOPBACK_IFINDEX) c.facts |= NP_FACT_LOOPBACK;
   np_judge(skb, config, &c, &judgement);
   if (judgement.reasons) {
-    np_refuse_packet(skb, &c, &judgement);
+    np_refuse_packet(skb, c.uid, direction, judgement.reasons,
+                     judgement.packet);
     return NP_REFUSE;
   }
 

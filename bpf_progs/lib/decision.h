@@ -58,31 +58,44 @@ static inline __attribute__((always_inline)) __u32 np_owner_facts(
   return facts;
 }
 
+// Hides a number from the compiler, which else makes jumps of arithmetic that
+// it recognises. The verifier walks both ways of a jump, and with several in a
+// row every combination of them.
+static inline __attribute__((always_inline)) __u64 np_opaque(__u64 x) {
+  __asm__ volatile("" : "+r"(x));
+  return x;
+}
+
+// All bits if `facts` has the fact, else none.
+static inline __attribute__((always_inline)) __u64 np_if(__u32 facts,
+                                                         __u32 fact) {
+  return -np_opaque(facts / fact & 1);
+}
+
 // The rules that are on for what `facts` describes, whatever the UID.
 static inline __attribute__((always_inline)) __u64 np_applicable(
     const struct np_policy_config* config, __u32 facts) {
+  __u64 at_socket = np_if(facts, NP_FACT_SOCKET_CREATE);
+  __u64 without_owner = np_if(facts, NP_FACT_NO_OWNER);
   __u64 applies = config->enabled;
 
   // 1. A rule is checked either when the socket is created or at each packet.
-  if (facts & NP_FACT_SOCKET_CREATE) return applies & config->at_socket;
-  applies &= ~config->at_socket;
+  applies &= config->at_socket ^ ~at_socket;
   // 2. Exempt UIDs meet no rule for packets.
-  if (facts & NP_FACT_EXEMPT) return 0;
+  applies &= ~np_if(facts, NP_FACT_EXEMPT) | at_socket;
   // 3. Packets without an owner meet their own rules only.
-  if (facts & NP_FACT_NO_OWNER)
-    applies &= NP_REASONS_WITHOUT_OWNER;
-  else
-    applies &= ~NP_REASON_BIT(NP_REASON_NO_OWNER);
+  applies &= (without_owner & NP_REASONS_WITHOUT_OWNER) |
+             (~without_owner & ~NP_REASON_BIT(NP_REASON_NO_OWNER));
   // 4. Some rules leave loopback alone. A peer that is being named may turn out
   //    to be this machine itself.
-  if (facts & (NP_FACT_LOOPBACK | NP_FACT_CONNECT))
-    applies &= ~config->not_on_loopback;
+  applies &= ~(config->not_on_loopback & (np_if(facts, NP_FACT_LOOPBACK) |
+                                          np_if(facts, NP_FACT_CONNECT)));
   // 5. Some rules count on metered interfaces only.
-  if (!(facts & NP_FACT_METERED)) applies &= ~config->metered_only;
+  applies &= ~config->metered_only | np_if(facts, NP_FACT_METERED);
   // 6. Some rules let some kinds of packets pass.
-  if (facts & NP_FACT_ICMP6_CONTROL) applies &= ~config->icmp6_passes;
-  if (facts & NP_FACT_CLOSING) applies &= ~config->closing_passes;
-  if (facts & NP_FACT_RESOLVER) applies &= ~config->resolver_passes;
+  applies &= ~(config->icmp6_passes & np_if(facts, NP_FACT_ICMP6_CONTROL));
+  applies &= ~(config->closing_passes & np_if(facts, NP_FACT_CLOSING));
+  applies &= ~(config->resolver_passes & np_if(facts, NP_FACT_RESOLVER));
   return applies;
 }
 

@@ -51,33 +51,29 @@ static __always_inline __u32 np_match_set(struct np_prefix_key* key, __u32 set,
   return np_match_list(prefix->first, prefix->count, packet, selectors);
 }
 
-struct np_link {
-  __u64 selectors;
-  __u32 metered;
-};
-
 // What the policy says of the skb's interface. By name, so that rules follow a
 // name to whatever interface has it, with nobody's help. Names in another
-// network namespace, where somebody else gives them, say nothing.
-static __always_inline struct np_link np_link_of(struct __sk_buff* ctx,
-                                                 __u32 slot) {
-  struct sk_buff___np* skb = np_kernel_skb(ctx);
+// network namespace, where somebody else gives them, say nothing. Selectors,
+// and whether it is metered. A function that the verifier checks by itself.
+#define NP_LINK_METERED NP_SELECTOR_ANY /* that bit is free: all have it */
+__noinline __u64 np_link_word(struct __sk_buff* ctx, __u32 slot) {
   struct np_interface_key key = {.slot = slot};
-  struct np_link link = {.selectors = NP_SELECTOR_ANY};
   __u32 zero = 0;
   const struct np_control* control = bpf_map_lookup_elem(&np_control, &zero);
   const struct np_interface* found;
-  struct net_device___np* dev = BPF_CORE_READ(skb, dev);
+  struct sk_buff___np* skb;
+  struct net_device___np* dev;
 
-  if (!control || BPF_CORE_READ(dev, nd_net.net, ns.inum) != control->netns)
-    return link;
+  if (!ctx || !control) return 0;
+  skb = np_kernel_skb(ctx);
+  dev = BPF_CORE_READ(skb, dev);
+  if (BPF_CORE_READ(dev, nd_net.net, ns.inum) != control->netns) return 0;
   bpf_core_read(&key.name, sizeof(key.name), &dev->name);
   key.prefixlen = NP_INTERFACE_PREFIX_BITS + 8 * sizeof(key.name);
   found = bpf_map_lookup_elem(&np_interface, &key);
-  if (!found) return link;
-  link.selectors |= found->selectors;
-  link.metered = found->metered;
-  return link;
+  if (!found) return 0;
+  return (found->selectors & ~NP_LINK_METERED) |
+         (found->metered ? NP_LINK_METERED : 0);
 }
 
 // Whether packets to the local address in `key` may not come over such an

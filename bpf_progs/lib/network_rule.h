@@ -3,6 +3,7 @@
 #define NETPOLICY_BPF_PROGS_LIB_NETWORK_RULE_H_
 
 #include "bpf_progs/abi/network.h"
+#include "bpf_progs/lib/decision.h"
 
 // Whether a packet meets the conditions of rules about networks. Compiled into
 // the programs and into libpolicy (explain, tests); pure.
@@ -40,15 +41,8 @@ static inline __attribute__((always_inline)) __u16 np_packet_remote_port(
   return (__u16)(packet >> 16);
 }
 
-// Comparisons as numbers, 0 or 1. The programs compare up to
-// NP_NETWORK_LIST_MAX rules in a row: if each comparison were a jump, the
-// verifier would walk every combination of them. The compiler would make jumps
-// of anything that it recognises.
-static inline __attribute__((always_inline)) __u64 np_opaque(__u64 x) {
-  __asm__ volatile("" : "+r"(x));
-  return x;
-}
-
+// Comparisons as numbers, 0 or 1: the programs compare up to
+// NP_NETWORK_LIST_MAX rules in a row (see np_opaque()).
 static inline __attribute__((always_inline)) __u64 np_is_zero(__u64 x) {
   return (np_opaque(x | -x) >> 63) ^ 1;
 }

@@ -106,11 +106,11 @@ static __always_inline bool np_may_have_extra(struct __sk_buff* skb) {
 // Out of line, so that the fast path stays small. The packets are in the upper
 // half of the result and the bytes in the lower one, as a function of its own
 // can only return a scalar.
-static __noinline __u64 np_wire_extra(struct __sk_buff* skb, __u32 direction) {
+__noinline __u64 np_wire_extra(struct __sk_buff* skb, __u32 direction) {
   struct np_network network;
   struct np_extra extra = {};
 
-  if (np_parse_network(skb, 0, &network)) goto unparsable;
+  if (!skb || np_parse_network(skb, 0, &network)) goto unparsable;
   if (!skb->gso_size)
     extra = np_fragment_extra(skb, direction, &network);
   else if (np_gso_extra(skb, 0, &network, &extra))
