@@ -236,10 +236,13 @@ Policy Committer::After(const PolicyDelta& delta) const {
 
 absl::Status Committer::CheckFits(const PolicyDelta& delta) const {
   size_t uids = policy_.uids().size();
-  for (const auto& [uid, policy] : delta.uids) {
-    const bool before = policy_.uids().count(uid) != 0;
-    if (before && policy.empty()) --uids;
-    if (!before && !policy.empty()) ++uids;
+  // Whether those of the delta are new is asked only where it matters.
+  if (uids + delta.uids.size() > tables_.max_uids()) {
+    for (const auto& [uid, policy] : delta.uids) {
+      const bool before = policy_.uids().count(uid) != 0;
+      if (before && policy.empty()) --uids;
+      if (!before && !policy.empty()) ++uids;
+    }
   }
   if (uids > tables_.max_uids()) {
     return absl::ResourceExhaustedError(absl::StrCat(

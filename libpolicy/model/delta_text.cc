@@ -2,6 +2,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,26 +19,44 @@ namespace {
 class Runs {
  public:
   void Add(Uid uid, const std::string& text) { uids_[text].push_back(uid); }
+  void Add(std::vector<Uid> uids, const std::string& text) {
+    if (!uids.empty()) uids_[text] = std::move(uids);
+  }
 
-  // Lines "text uid N" or "text uids N-M", by UID, each with `suffix`.
+  // Lines "text uid N" or "text uids N-M", by UID and then by the line.
   void AppendTo(std::string& out) {
-    std::vector<std::pair<Uid, std::string>> lines;
+    std::vector<Line> lines;
     for (auto& [text, uids] : uids_) {
       std::sort(uids.begin(), uids.end());
-      const size_t mark = text.find('%');
       for (const UidRange& range : CompressUids(uids)) {
-        lines.emplace_back(
-            range.first,
-            absl::StrCat(text.substr(0, mark),
-                         range.first == range.last ? "uid " : "uids ",
-                         UidRangeName(range), text.substr(mark + 1), "\n"));
+        lines.push_back({range, &text});
       }
     }
-    std::sort(lines.begin(), lines.end());
-    for (const auto& line : lines) out.append(line.second);
+    std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
+      if (a.range.first != b.range.first) return a.range.first < b.range.first;
+      std::string text_of_a;
+      std::string text_of_b;
+      a.AppendTo(text_of_a);
+      b.AppendTo(text_of_b);
+      return text_of_a < text_of_b;
+    });
+    for (const Line& line : lines) line.AppendTo(out);
   }
 
  private:
+  struct Line {
+    UidRange range;
+    const std::string* text;
+
+    void AppendTo(std::string& out) const {
+      const absl::string_view whole = *text;
+      const size_t mark = whole.find('%');
+      absl::StrAppend(&out, whole.substr(0, mark),
+                      range.first == range.last ? "uid " : "uids ",
+                      UidRangeName(range), whole.substr(mark + 1), "\n");
+    }
+  };
+
   std::map<std::string, std::vector<Uid>> uids_;  // '%' in the text: the UIDs
 };
 
@@ -54,9 +73,35 @@ std::string ChainText(const Chain& chain) {
                       ", ", SwitchName(chain.enabled), ")");
 }
 
+// What becomes of one UID.
+struct UidChange {
+  Uid uid{};
+  const UidPolicy* before = nullptr;
+  const UidPolicy* after = nullptr;
+};
+
+std::vector<UidChange> UidChanges(const Policy& base,
+                                  const PolicyDelta& delta) {
+  static const UidPolicy kNothing;
+  // To look each UID up costs as much as some steps to the next one.
+  constexpr int kSteps = 8;
+  std::vector<UidChange> changes;
+  changes.reserve(delta.uids.size());
+  auto it = base.uids().begin();
+  const auto end = base.uids().end();
+  for (const auto& [uid, after] : delta.uids) {
+    for (int i = 0; i < kSteps && it != end && it->first < uid; ++i) ++it;
+    if (it != end && it->first < uid) it = base.uids().lower_bound(uid);
+    const bool found = it != end && it->first == uid;
+    changes.push_back({uid, found ? &it->second : &kNothing, &after});
+  }
+  return changes;
+}
+
 // What becomes of one chain: it and its members. Either may be nullptr.
 void AppendChain(const Policy& base, const PolicyDelta& delta,
-                 const Chain* before, const Chain* after, std::string& out) {
+                 const std::vector<UidChange>& changes, const Chain* before,
+                 const Chain* after, std::string& out) {
   if (after == nullptr) {
     absl::StrAppend(&out, "- ", ChainText(*before), "\n");
     return;
@@ -77,19 +122,23 @@ void AppendChain(const Policy& base, const PolicyDelta& delta,
   }
   const uint64_t bit = NP_REASON_BIT(after->number);
   const std::string lists = absl::StrCat(" chain ", after->name, " lists %");
-  Runs runs;
-  for (const auto& [uid, policy] : delta.uids) {
-    const bool was = before != nullptr && (base.Find(uid).chains & bit) != 0;
-    const bool is = (policy.chains & bit) != 0;
-    if (was != is) runs.Add(uid, absl::StrCat(is ? "+" : "-", lists));
+  std::vector<Uid> added;
+  std::vector<Uid> removed;
+  for (const UidChange& change : changes) {
+    const bool was = before != nullptr && (change.before->chains & bit) != 0;
+    const bool is = (change.after->chains & bit) != 0;
+    if (was != is) (is ? added : removed).push_back(change.uid);
   }
   // A new chain whose number was another's: who was listed in that one and is
   // in this one did not change and so is not in the delta.
   if (before == nullptr && base.FindChain(after->number) != nullptr) {
     for (const Uid uid : base.ChainMembers(after->number)) {
-      if (delta.uids.count(uid) == 0) runs.Add(uid, absl::StrCat("+", lists));
+      if (delta.uids.count(uid) == 0) added.push_back(uid);
     }
   }
+  Runs runs;
+  runs.Add(std::move(added), absl::StrCat("+", lists));
+  runs.Add(std::move(removed), absl::StrCat("-", lists));
   runs.AppendTo(out);
 }
 
@@ -254,8 +303,16 @@ void AppendNetwork(const NetworkPolicy& before, const NetworkPolicy& after,
               after.blocked_bind_ports, ports, out);
 }
 
+bool DifferInChainsAlone(const UidPolicy& a, const UidPolicy& b) {
+  return a.rule == b.rule && a.internet == b.internet &&
+         a.lockdown == b.lockdown && a.local_network == b.local_network &&
+         a.update_device_stats == b.update_device_stats &&
+         a.interfaces == b.interfaces && a.network_rules == b.network_rules;
+}
+
 void AddUid(Uid uid, const UidPolicy& before, const UidPolicy& after,
             Runs& runs) {
+  if (DifferInChainsAlone(before, after)) return;
   AddValue(uid, "rule", before.rule, after.rule, ActionName, runs);
   AddValue(uid, "internet", before.internet, after.internet, PermissionName,
            runs);
@@ -289,28 +346,29 @@ std::string DeltaToText(const Policy& base, const PolicyDelta& delta) {
     AppendNetwork(base.network(), *delta.network, out);
   }
 
+  const std::vector<UidChange> changes = UidChanges(base, delta);
   const std::vector<Chain> before_chains(base.chains().begin(),
                                          base.chains().end());
   const std::vector<Chain>& after_chains =
       delta.chains.has_value() ? *delta.chains : before_chains;
   for (const Chain& before : before_chains) {
     if (FindByName(after_chains, before.name) == nullptr) {
-      AppendChain(base, delta, &before, nullptr, out);
+      AppendChain(base, delta, changes, &before, nullptr, out);
     }
   }
   for (const Chain& after : after_chains) {
     const Chain* before = FindByName(before_chains, after.name);
     // A chain that was removed and made again may have another number.
     if (before != nullptr && before->number != after.number) {
-      AppendChain(base, delta, before, nullptr, out);
+      AppendChain(base, delta, changes, before, nullptr, out);
       before = nullptr;
     }
-    AppendChain(base, delta, before, &after, out);
+    AppendChain(base, delta, changes, before, &after, out);
   }
 
   Runs runs;
-  for (const auto& [uid, after] : delta.uids) {
-    AddUid(uid, base.Find(uid), after, runs);
+  for (const UidChange& change : changes) {
+    AddUid(change.uid, *change.before, *change.after, runs);
   }
   runs.AppendTo(out);
   return out;

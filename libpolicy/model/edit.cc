@@ -192,12 +192,19 @@ struct PolicyEdit::Applier {
       NP_RETURN_IF_ERROR(CheckUidOf(
           absl::StrCat("replace chain ", change.name, " by"), uids.back()));
     }
-    for (const Uid uid : edit.ChainMembers(number)) {
-      if (!std::binary_search(uids.begin(), uids.end(), uid)) {
-        SetListed(uid, number, Switch::kOff);
-      }
+    if (edit.uids_.empty()) {
+      ReplaceInBase(uids, NP_REASON_BIT(number));
+      return absl::OkStatus();
     }
-    for (const Uid uid : uids) SetListed(uid, number, Switch::kOn);
+    const std::vector<Uid> members = edit.ChainMembers(number);
+    std::vector<Uid> changed;
+    std::set_difference(members.begin(), members.end(), uids.begin(),
+                        uids.end(), std::back_inserter(changed));
+    for (const Uid uid : changed) SetListed(uid, number, Switch::kOff);
+    changed.clear();
+    std::set_difference(uids.begin(), uids.end(), members.begin(),
+                        members.end(), std::back_inserter(changed));
+    for (const Uid uid : changed) SetListed(uid, number, Switch::kOn);
     return absl::OkStatus();
   }
 
@@ -251,6 +258,29 @@ struct PolicyEdit::Applier {
                                             ": there is no such chain"));
   }
 
+  // ReplaceChain where no UID was changed before: one walk, side by side.
+  void ReplaceInBase(const std::vector<Uid>& uids, uint64_t bit) const {
+    auto it = edit.base_.uids().begin();
+    const auto end = edit.base_.uids().end();
+    auto next = uids.begin();
+    while (it != end || next != uids.end()) {
+      const bool in_base =
+          it != end && (next == uids.end() || it->first <= *next);
+      const bool listed =
+          next != uids.end() && (it == end || *next <= it->first);
+      const Uid uid = in_base ? it->first : *next;
+      const uint64_t before = in_base ? it->second.chains : 0;
+      const uint64_t after = listed ? before | bit : before & ~bit;
+      if (after != before) {
+        UidPolicy policy = in_base ? it->second : UidPolicy();
+        policy.chains = after;
+        edit.uids_.emplace_hint(edit.uids_.end(), uid, std::move(policy));
+      }
+      if (in_base) ++it;
+      if (listed) ++next;
+    }
+  }
+
   void SetListed(Uid uid, int number, Switch listed) const {
     const uint64_t bit = NP_REASON_BIT(number);
     const UidPolicy& before = edit.Get(uid);
@@ -293,7 +323,10 @@ void PolicyEdit::ApplyDelta(const PolicyDelta& delta, Policy& policy) {
       policy.uids_.erase(uid);
     } else {
       // The hint makes building a policy from Policy() linear.
-      policy.uids_.insert_or_assign(policy.uids_.lower_bound(uid), uid, value);
+      const auto at = policy.uids_.empty() || policy.uids_.rbegin()->first < uid
+                          ? policy.uids_.end()
+                          : policy.uids_.lower_bound(uid);
+      policy.uids_.insert_or_assign(at, uid, value);
     }
   }
 }
@@ -346,7 +379,11 @@ void PolicyEdit::Set(Uid uid, UidPolicy policy) {
   if (policy == base_.Find(uid)) {
     uids_.erase(uid);
   } else {
-    uids_.insert_or_assign(uid, std::move(policy));
+    // Lists ascend: mostly it goes behind all others.
+    const auto at = uids_.empty() || uids_.rbegin()->first < uid
+                        ? uids_.end()
+                        : uids_.lower_bound(uid);
+    uids_.insert_or_assign(at, uid, std::move(policy));
   }
 }
 
