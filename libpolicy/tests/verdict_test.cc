@@ -140,6 +140,135 @@ const std::vector<Row>& Rows() {
        {NP_REASON_UID_RULE, NP_REASON_DOZABLE, NP_REASON_STANDBY},
        {NP_REASON_UID_RULE, NP_REASON_DOZABLE, NP_REASON_STANDBY},
        {}},
+      {"MeteredDenyUser",
+       R"({"version": 1, "interfaces": [{"name": "eth0", "metered": true}],
+           "chains": [{"name": "metered_deny_user", "uids": [$UID]}]})",
+       {NP_REASON_METERED_DENY_USER},
+       {},
+       {}},
+      {"MeteredDenyAdminByPrefixOfAName",
+       R"({"version": 1, "interfaces": [{"name": "eth*", "metered": true}],
+           "chains": [{"name": "metered_deny_admin", "uids": [$UID]}]})",
+       {NP_REASON_METERED_DENY_ADMIN},
+       {},
+       {}},
+      {"MeteredDenyUserElsewhere",
+       R"({"version": 1, "interfaces": [{"name": "eth1", "metered": true}],
+           "chains": [{"name": "metered_deny_user", "uids": [$UID]}]})",
+       {},
+       {},
+       {}},
+      {"DataSaver",
+       R"({"version": 1, "interfaces": [{"name": "eth0", "metered": true}],
+           "chains": [{"name": "metered_allow", "enabled": true}]})",
+       {NP_REASON_DATA_SAVER},
+       {},
+       {}},
+      {"DataSaverAllowsTheListed",
+       R"({"version": 1, "interfaces": [{"name": "eth0", "metered": true}],
+           "chains": [{"name": "metered_allow", "enabled": true, "uids": [$UID]}]})",
+       {},
+       {},
+       {}},
+      {"DataSaverDoesNotLiftADenial",
+       R"({"version": 1, "interfaces": [{"name": "eth0", "metered": true}],
+           "chains": [{"name": "metered_allow", "enabled": true, "uids": [$UID]},
+                      {"name": "metered_deny_user", "uids": [$UID]}]})",
+       {NP_REASON_METERED_DENY_USER},
+       {},
+       {}},
+      {"InterfaceRuleOfAnotherInterface",
+       R"({"version": 1, "uids": [{"uid": $UID, "interfaces": ["tun0"]}]})",
+       {NP_REASON_INTERFACE_RULE},
+       {},
+       {}},
+      {"InterfaceRuleOfThisInterface",
+       R"({"version": 1, "uids": [{"uid": $UID, "interfaces": ["eth0", "tun0"]}]})",
+       {},
+       {},
+       {}},
+      {"InterfaceRuleByPrefixOfAName",
+       R"({"version": 1, "uids": [{"uid": $UID, "interfaces": ["eth*"]}]})",
+       {},
+       {},
+       {}},
+      {"InterfaceRuleByClass",
+       R"({"version": 1, "interfaces": [{"name": "eth0", "classes": ["lan"]}],
+           "uids": [{"uid": $UID, "interfaces": ["@lan"]}]})",
+       {},
+       {},
+       {}},
+      {"InterfaceRuleByAnotherClass",
+       R"({"version": 1, "interfaces": [{"name": "eth0", "classes": ["lan"]}],
+           "uids": [{"uid": $UID, "interfaces": ["@vpn"]}]})",
+       {NP_REASON_INTERFACE_RULE},
+       {},
+       {}},
+      {"Lockdown",
+       R"({"version": 1, "uids": [{"uid": $UID, "lockdown": true}]})",
+       {NP_REASON_LOCKDOWN_VPN},
+       {},
+       {}},
+      {"LockdownToThisInterface",
+       R"({"version": 1, "uids": [{"uid": $UID, "lockdown": true, "interfaces": ["eth0"]}]})",
+       {},
+       {},
+       {}},
+      {"LockdownAndInterfaceRule",
+       R"({"version": 1, "uids": [{"uid": $UID, "lockdown": true, "interfaces": ["tun0"]}]})",
+       {NP_REASON_LOCKDOWN_VPN, NP_REASON_INTERFACE_RULE},
+       {},
+       {}},
+      {"AnyInterfaceOverridesLockdown",
+       R"({"version": 1, "uids": [{"uid": $UID, "lockdown": true, "interfaces": ["*"]}]})",
+       {},
+       {},
+       {}},
+      {"DefaultLockdownButNotForThisUid",
+       R"({"version": 1, "defaults": {"lockdown": true},
+           "uids": [{"uid": $UID, "lockdown": false}]})",
+       {},
+       {},
+       {}},
+      {"NoLocalNetworkAccess",
+       R"({"version": 1, "local_network": [{"interface": "eth0", "prefix": "10.77.0.0/16"},
+                             {"interface": "eth0", "prefix": "fd77::/64"}],
+           "uids": [{"uid": $UID, "local_network": false}]})",
+       {NP_REASON_LOCAL_NETWORK},
+       {},
+       {}},
+      {"LocalNetworkAccess",
+       R"({"version": 1, "local_network": [{"interface": "eth0", "prefix": "10.77.0.0/16"},
+                             {"interface": "eth0", "prefix": "fd77::/64"}]})",
+       {},
+       {},
+       {}},
+      {"NetworkRuleDenies",
+       R"({"version": 1, "uids": [{"uid": $UID, "network_rules": [
+               {"action": "deny", "prefix": "10.77.0.0/24", "interface": "eth0"},
+               {"action": "deny", "prefix": "fd77::/64", "interface": "eth0"}]}]})",
+       {NP_REASON_NETWORK_RULE},
+       {},
+       {}},
+      {"TheLongerPrefixDecides",
+       R"({"version": 1, "uids": [{"uid": $UID, "network_rules": [
+               {"action": "deny", "interface": "eth0"},
+               {"action": "allow", "prefix": "10.77.0.2"},
+               {"action": "allow", "prefix": "fd77::2"}]}]})",
+       {},
+       {},
+       {}},
+      {"DefaultNetworkRuleDenies",
+       R"({"version": 1, "defaults": {"network_rules": [{"action": "deny", "interface": "eth0"}]}})",
+       {NP_REASON_NETWORK_RULE},
+       {},
+       {}},
+      {"OwnNetworkRulesComeBeforeTheDefaults",
+       R"({"version": 1, "defaults": {"network_rules": [{"action": "deny"}]},
+           "uids": [{"uid": $UID, "network_rules": [{"action": "allow"}]}]})",
+       {},
+       {},
+       {}},
       {"UidRuleAllowDoesNotOverrideAChain",
        R"({"version": 1,
            "uids": [{"uid": $UID, "rule": "allow"}],
@@ -260,6 +389,11 @@ TEST_P(VerdictTest, RealSocketsMeetIt) {
   }
 }
 
+// The peer's addresses as they are in packets: whatever the direction, it is
+// the other end.
+const std::string kPeer4("\x0a\x4d\x00\x02", 4);
+const std::string kPeer6("\xfd\x77\0\0\0\0\0\0\0\0\0\0\0\0\0\x02", 16);
+
 // Ethernet frames as BPF_PROG_TEST_RUN takes them: headers alone, which is all
 // that the programs look at.
 std::string Frame(int family, int protocol) {
@@ -277,6 +411,7 @@ std::string Frame(int family, int protocol) {
     ip[3] = static_cast<char>(ip.size() + transport.size());
     ip[8] = 64;
     ip[9] = static_cast<char>(protocol);
+    for (const size_t address : {12, 16}) ip.replace(address, 4, kPeer4);
     return frame + ip + transport;
   }
   frame[12] = static_cast<char>(0x86);
@@ -287,6 +422,7 @@ std::string Frame(int family, int protocol) {
   ip[6] =
       static_cast<char>(protocol == IPPROTO_ICMP ? IPPROTO_ICMPV6 : protocol);
   ip[7] = 64;
+  for (const size_t address : {8, 24}) ip.replace(address, 16, kPeer6);
   return frame + ip + transport;
 }
 
@@ -324,16 +460,21 @@ TEST_P(VerdictTest, ProgramsAloneMeetIt) {
 
 TEST_P(VerdictTest, ExplainForetellsIt) {
   ASSERT_THAT(bed_->Apply(PolicyFor(GetParam(), kAppUid)), IsOk());
+  auto in_namespace = ScopedNetns::Enter(bed_->app_ns());
+  ASSERT_THAT(in_namespace, IsOk());
   for (const auto& [interface, expected] :
-       {std::pair("", GetParam().on_veth),
+       {std::pair("eth0", GetParam().on_veth),
         std::pair("lo", GetParam().on_loopback)}) {
     ExplainQuery query;
+    query.remote = ParseAddress("10.77.0.2").value();
     query.uid = Uid{kAppUid};
     query.interface = interface;
     auto explanation = bed_->engine().Explain(query);
     ASSERT_THAT(explanation, IsOk());
-    ASSERT_EQ(explanation->verdicts.size(), 3);
+    ASSERT_EQ(explanation->verdicts.size(), 4);
     for (const ExplainedVerdict& verdict : explanation->verdicts) {
+      // Of a call only what holds on every interface is certain.
+      if (verdict.direction == Direction::kConnect) continue;
       SCOPED_TRACE(absl::StrCat(DirectionName(verdict.direction), " on '",
                                 interface, "'"));
       std::vector<int> reasons;
