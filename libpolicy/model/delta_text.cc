@@ -25,21 +25,30 @@ class Runs {
 
   // Lines "text uid N" or "text uids N-M", by UID and then by the line.
   void AppendTo(std::string& out) {
-    std::vector<Line> lines;
-    for (auto& [text, uids] : uids_) {
-      std::sort(uids.begin(), uids.end());
-      for (const UidRange& range : CompressUids(uids)) {
-        lines.push_back({range, &text});
-      }
-    }
-    std::sort(lines.begin(), lines.end(), [](const Line& a, const Line& b) {
+    const auto before = [](const Line& a, const Line& b) {
       if (a.range.first != b.range.first) return a.range.first < b.range.first;
       std::string text_of_a;
       std::string text_of_b;
       a.AppendTo(text_of_a);
       b.AppendTo(text_of_b);
       return text_of_a < text_of_b;
-    });
+    };
+    std::vector<Line> lines;
+    for (auto& [text, uids] : uids_) {
+      if (!std::is_sorted(uids.begin(), uids.end())) {
+        std::sort(uids.begin(), uids.end());
+      }
+      const auto sorted = static_cast<std::ptrdiff_t>(lines.size());
+      for (const UidRange& range : CompressUids(uids)) {
+        lines.push_back({range, &text});
+      }
+      // Few texts with many lines each, or the other way round.
+      if (uids_.size() == 2) {
+        std::inplace_merge(lines.begin(), lines.begin() + sorted, lines.end(),
+                           before);
+      }
+    }
+    if (uids_.size() > 2) std::sort(lines.begin(), lines.end(), before);
     for (const Line& line : lines) line.AppendTo(out);
   }
 
