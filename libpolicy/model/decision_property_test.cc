@@ -21,6 +21,7 @@ using ::netpolicy::testing::IsOk;
 using ::netpolicy::testing::IsOkAndHolds;
 using ::netpolicy::testing::Random;
 using ::netpolicy::testing::RandomChange;
+using ::netpolicy::testing::RandomNetworkPolicy;
 using ::netpolicy::testing::RandomPolicy;
 using ::netpolicy::testing::RandomUid;
 
@@ -169,6 +170,19 @@ TEST(Decompile, IsTheInverseOfCompile) {
     ASSERT_THAT(Decompile(Compile(policy).value()), IsOkAndHolds(policy))
         << ImageToText(Compile(policy).value());
   }
+}
+
+TEST(Decompile, IsTheInverseOfCompileForNetworks) {
+  Random random(4);
+  int compiled = 0;
+  for (int round = 0; round < 1000; ++round) {
+    const Policy policy = RandomNetworkPolicy(random);
+    const absl::StatusOr<MapImage> image = Compile(policy);
+    if (!image.ok()) continue;  // more rules for one address than tables hold
+    ++compiled;
+    ASSERT_THAT(Decompile(*image), IsOkAndHolds(policy)) << ImageToText(*image);
+  }
+  EXPECT_GT(compiled, 900);
 }
 
 // What the engine does at a commit: the old tables and the delta give the new

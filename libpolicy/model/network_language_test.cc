@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "libpolicy/model/document.h"
 #include "libpolicy/model/edit.h"
+#include "libpolicy/model/random_policy.h"
 #include "libpolicy/model/wire.h"
 #include "libpolicy/testing/status_matchers.h"
 
@@ -107,6 +108,16 @@ TEST(Document, ComesBackFromThePolicyAndFromMessages) {
   EXPECT_THAT(FromProto(ToProto(policy)), IsOkAndHolds(policy));
   const PolicyDelta delta = Diff(Policy(), policy);
   EXPECT_THAT(FromProto(ToProto(delta)), IsOkAndHolds(delta));
+}
+
+TEST(Document, ComesBackFromAnyPolicy) {
+  testing::Random random(1);
+  for (int round = 0; round < 300; ++round) {
+    const Policy policy = testing::RandomNetworkPolicy(random);
+    const std::string json = ToJson(ToDocument(policy));
+    // Up to the numbers of chains.
+    ASSERT_TRUE(Diff(policy, Parse(json)).empty()) << json;
+  }
 }
 
 TEST(Document, TakesASettingBeforeTheProfile) {

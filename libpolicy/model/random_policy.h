@@ -25,6 +25,12 @@ Uid RandomUid(Random& random);
 // (unknown and redefined chains are among them).
 Change RandomChange(Random& random, const Policy& policy);
 
+// A change of any kind of network_change.h that may or may not apply.
+Change RandomNetworkChange(Random& random);
+
+// As RandomPolicy(), with changes of both sorts.
+Policy RandomNetworkPolicy(Random& random);
+
 // A policy that some dozens of changes made, with gaps among the numbers of its
 // chains.
 Policy RandomPolicy(Random& random);

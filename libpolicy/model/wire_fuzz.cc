@@ -26,9 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   netpolicy::Transaction transaction;
   for (int i = 0; i < 4; ++i) {
     transaction.push_back(netpolicy::testing::RandomChange(random, base));
+    transaction.push_back(netpolicy::testing::RandomNetworkChange(random));
   }
-  transaction.push_back(
-      netpolicy::ReplacePolicy{netpolicy::testing::RandomPolicy(random)});
+  transaction.push_back(netpolicy::ReplacePolicy{
+      netpolicy::testing::RandomNetworkPolicy(random)});
   transaction.push_back(netpolicy::testing::RandomChange(random, base));
 
   std::string bytes = netpolicy::ToProto(transaction).SerializeAsString();

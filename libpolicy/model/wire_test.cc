@@ -30,6 +30,19 @@ Message Sent(const Message& message) {
   return received;
 }
 
+TEST(Wire, WhatIsSentOfNetworksIsReceived) {
+  Random random(2);
+  for (int round = 0; round < 300; ++round) {
+    const Policy base = ::netpolicy::testing::RandomNetworkPolicy(random);
+    const Policy policy = ::netpolicy::testing::RandomNetworkPolicy(random);
+    ASSERT_THAT(FromProto(Sent(ToProto(policy))), IsOkAndHolds(policy));
+    const PolicyDelta delta = Diff(base, policy);
+    ASSERT_THAT(FromProto(Sent(ToProto(delta))), IsOkAndHolds(delta));
+    // The words appear exactly when something changes.
+    ASSERT_EQ(DeltaToText(base, delta).empty(), delta.empty());
+  }
+}
+
 TEST(Wire, WhatIsSentIsReceived) {
   Random random(1);
   for (int round = 0; round < 300; ++round) {
