@@ -2,6 +2,8 @@
 
 #include "libpolicy/engine/judgement.h"
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <string>
 
@@ -203,7 +205,9 @@ absl::StatusOr<ReasonSet> Judge(const Tables& tables, uint32_t slot,
   switch (direction) {
     case Direction::kIngress:
     case Direction::kEgress: {
-      const bool loopback = query.interface == "lo";
+      const bool loopback =
+          !query.interface.empty() &&
+          if_nametoindex(query.interface.c_str()) == NP_LOOPBACK_IFINDEX;
       NP_ASSIGN_OR_RETURN(
           reasons, JudgePacket(tables, slot, config, subject, query, direction,
                                facts | (loopback ? NP_FACT_LOOPBACK : 0)));
