@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "libpolicy/base/version.h"
+#include "libpolicy/model/ip_prefix.h"
+#include "libpolicy/model/network_rule.h"
 #include "libpolicy/model/text.h"
 #include "netd/cli/clat_command_line.h"
 #include "netd/cli/completion.h"
@@ -117,6 +119,32 @@ class Parser {
   bool json_ = false;
   bool direct_ = false;
   CommitFlags commit_;
+  // What `explain` says of the packet.
+  void SetPacket(ExplainQuery& query) {
+    for (const auto& [text, address] :
+         {std::pair(&remote_, &query.remote), {&local_, &query.local}}) {
+      if (text->empty()) continue;
+      const absl::StatusOr<AddressBytes> parsed = ParseAddress(*text);
+      status_.Update(parsed.status());
+      if (parsed.ok()) *address = *parsed;
+    }
+    query.remote_port = remote_port_;
+    query.local_port = local_port_;
+    if (!protocol_.empty()) {
+      const absl::StatusOr<uint8_t> protocol = ParseProtocol(protocol_);
+      status_.Update(protocol.status());
+      if (protocol.ok()) query.protocol = *protocol;
+    }
+    if (!metered_.empty()) {
+      query.metered = metered_ == "on" ? Switch::kOn : Switch::kOff;
+    }
+    if ((query.direction == Direction::kConnect && remote_.empty()) ||
+        (query.direction == Direction::kBind && !local_port_.has_value())) {
+      status_.Update(absl::InvalidArgumentError(
+          "explain: connect needs --remote, bind needs --local-port"));
+    }
+  }
+
   std::string file_;
   absl::optional<uint64_t> generation_;
   absl::optional<uint32_t> last_;
@@ -125,6 +153,12 @@ class Parser {
   std::string uid_;
   std::string interface_;
   std::string direction_;
+  std::string remote_;
+  absl::optional<uint16_t> remote_port_;
+  std::string local_;
+  absl::optional<uint16_t> local_port_;
+  std::string protocol_;
+  std::string metered_;
   std::vector<std::string> uids_;
   bool no_uids_ = false;
   std::string chain_;
@@ -281,9 +315,32 @@ void Parser::DefineShow() {
       ->option_text("NAME");
   explain
       ->add_option("--dir", direction_,
-                   "in, out (packets) or socket (making one) (default: all)")
+                   "in, out (packets), or a call: socket, connect (with "
+                   "--remote) or bind (with --local-port) (default: all)")
       ->option_text("DIR")
-      ->check(CLI::IsMember({"in", "out", "socket"}));
+      ->check(CLI::IsMember({"in", "out", "socket", "connect", "bind"}));
+  explain
+      ->add_option("--remote", remote_,
+                   "The other end's address (default: not asked about)")
+      ->option_text("ADDR");
+  explain->add_option("--remote-port", remote_port_, "The other end's port")
+      ->option_text("PORT");
+  explain
+      ->add_option("--local", local_,
+                   "The machine's own address (default: not asked about)")
+      ->option_text("ADDR");
+  explain->add_option("--local-port", local_port_, "The own port")
+      ->option_text("PORT");
+  explain
+      ->add_option("--protocol", protocol_,
+                   "tcp, udp, icmp, ... or a number (default: one that no rule "
+                   "names)")
+      ->option_text("NAME");
+  explain
+      ->add_option("--metered", metered_,
+                   "on or off, whatever the policy says of the interface")
+      ->option_text("ON|OFF")
+      ->check(CLI::IsMember({"on", "off"}));
   explain->callback([this] {
     ExplainCommand command;
     const absl::StatusOr<Uid> uid = ParseUid(uid_, names_);
@@ -295,6 +352,9 @@ void Parser::DefineShow() {
     if (direction_ == "socket") {
       command.query.direction = Direction::kSocketCreate;
     }
+    if (direction_ == "connect") command.query.direction = Direction::kConnect;
+    if (direction_ == "bind") command.query.direction = Direction::kBind;
+    SetPacket(command.query);
     invocation_.command = std::move(command);
   });
 

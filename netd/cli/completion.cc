@@ -32,7 +32,9 @@ _ndc() {
     --socket|--pin-dir) kind=FILE words= ;;
     --iface) kind=IFACE words= ;;
     --uid) kind=UID words= ;;
-    --dir) kind='' words='in out socket' ;;
+    --dir) kind='' words='in out socket connect bind' ;;
+    --metered) kind='' words='on off' ;;
+    --protocol) kind='' words='tcp udp icmp icmpv6 sctp' ;;
     --by) kind='' words='uid iface' ;;
     --type) kind='' words='allowlist denylist' ;;
     --expect-generation) return ;;

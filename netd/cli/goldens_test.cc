@@ -325,10 +325,16 @@ TEST(Goldens, WhatEachCommandPrints) {
         "explain --uid bob --dir in --iface eth0", "explain --uid 10004"}},
       {"explain_json",
        {"explain --uid bob --json --iface eth0",
-        "explain --uid alice --dir out --json"}},
+        "explain --uid alice --dir out --json --remote 192.0.2.1 --remote-port "
+        "443 --local 2001:db8::1 --local-port 5000 --protocol tcp --metered "
+        "on"}},
       {"explain_wrong",
        {"explain", "explain --uid alice --dir sideways",
-        "explain --uid alice --iface nosuch0", "explain --uid mallory"}},
+        "explain --uid alice --iface nosuch0", "explain --uid mallory",
+        "explain --uid alice --dir connect", "explain --uid alice --dir bind",
+        "explain --uid alice --remote 192.0.2",
+        "explain --uid alice --protocol "
+        "carrier-pigeon"}},
       {"doctor", {"doctor", "doctor --json", "doctor --socket /nowhere"}},
       {"interface",
        {"interface list", "interface list --json", "interface watch eth0",

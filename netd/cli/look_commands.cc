@@ -71,9 +71,30 @@ Json StatusJson(const EngineStatus& status, const PolicySnapshot& snapshot) {
 }
 
 std::string Where(const ExplainQuery& query) {
-  return query.interface.empty()
-             ? "any interface but loopback"
-             : absl::StrCat("interface ", Printable(query.interface));
+  std::string text =
+      query.interface.empty()
+          ? "any interface but loopback"
+          : absl::StrCat("interface ", Printable(query.interface));
+  if (query.metered.has_value()) {
+    absl::StrAppend(
+        &text, *query.metered == Switch::kOn ? ", metered" : ", not metered");
+  }
+  if (query.protocol != 0) {
+    absl::StrAppend(&text, ", ", ProtocolName(query.protocol));
+  }
+  if (query.remote.has_value()) {
+    absl::StrAppend(&text, ", remote ", AddressText(*query.remote));
+  }
+  if (query.remote_port.has_value()) {
+    absl::StrAppend(&text, ", remote port ", *query.remote_port);
+  }
+  if (query.local.has_value()) {
+    absl::StrAppend(&text, ", local ", AddressText(*query.local));
+  }
+  if (query.local_port.has_value()) {
+    absl::StrAppend(&text, ", local port ", *query.local_port);
+  }
+  return text;
 }
 
 // What a direction is about, for people.
@@ -113,6 +134,20 @@ Json ExplanationJson(const Explanation& explanation, bool allowed,
   json.update(UidJson(query.uid, names));
   json["interface"] =
       query.interface.empty() ? Json() : TextJson(query.interface);
+  const auto address = [](const absl::optional<AddressBytes>& bytes) {
+    return bytes.has_value() ? Json(AddressText(*bytes)) : Json();
+  };
+  const auto port = [](const absl::optional<uint16_t>& number) {
+    return number.has_value() ? Json(*number) : Json();
+  };
+  json["remote"] = address(query.remote);
+  json["remote_port"] = port(query.remote_port);
+  json["local"] = address(query.local);
+  json["local_port"] = port(query.local_port);
+  json["protocol"] =
+      query.protocol == 0 ? Json() : Json(ProtocolName(query.protocol));
+  json["metered"] =
+      query.metered.has_value() ? Json(*query.metered == Switch::kOn) : Json();
   json["allowed"] = allowed;
   json["verdicts"] = std::move(verdicts);
   return json;
