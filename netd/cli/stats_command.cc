@@ -138,7 +138,7 @@ class Table {
     if (drops == Drops::kShown) {
       columns.push_back({"rx refused", TextTable::kRight});
       columns.push_back({"tx refused", TextTable::kRight});
-      columns.push_back({"sockets refused", TextTable::kRight});
+      columns.push_back({"calls refused", TextTable::kRight});
     }
     return columns;
   }
