@@ -191,11 +191,10 @@ std::optional<uint16_t> FreePriority(const std::set<uint16_t>& taken,
   return static_cast<uint16_t>(priority);
 }
 
-// Removes a name whose link, if it is one, is of no use at this place any more.
-// Returns the link when it is.
-absl::StatusOr<std::optional<UniqueFd>> AdoptLink(TcMethod method,
-                                                  const TcPlace& place,
-                                                  const std::string& pin_path) {
+// The pinned link, when it is one of this kind at this place.
+absl::StatusOr<std::optional<UniqueFd>> FindLink(TcMethod method,
+                                                 const TcPlace& place,
+                                                 const std::string& pin_path) {
   auto link = OpenPin(pin_path, PinKind::kLink);
   if (absl::IsNotFound(link.status())) return std::optional<UniqueFd>();
   if (!link.ok()) return link.status();
@@ -203,8 +202,13 @@ absl::StatusOr<std::optional<UniqueFd>> AdoptLink(TcMethod method,
   if (info.place == place && info.method == method) {
     return std::optional<UniqueFd>(*std::move(link));
   }
-  NP_RETURN_IF_ERROR(Unpin(pin_path));
   return std::optional<UniqueFd>();
+}
+
+// Removes the name of a link that is of no use any more, which ends the link.
+absl::Status UnpinIfAny(const std::string& pin_path) {
+  const absl::Status status = Unpin(pin_path);
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
 }
 
 absl::Status UseProgram(const UniqueFd& link, const TcPlace& place,
@@ -252,11 +256,12 @@ absl::StatusOr<TcMethod> AttachTc(const TcPlace& place,
                                   const std::string& pin_path,
                                   const PinAccess& access) {
   NP_ASSIGN_OR_RETURN(std::optional<UniqueFd> link,
-                      AdoptLink(TcMethod::kTcx, place, pin_path));
+                      FindLink(TcMethod::kTcx, place, pin_path));
   if (link.has_value()) {
     NP_RETURN_IF_ERROR(UseProgram(*link, place, program));
     return TcMethod::kTcx;
   }
+  NP_RETURN_IF_ERROR(UnpinIfAny(pin_path));
   auto created = CreateTcxLink(place, program);
   if (absl::IsFailedPrecondition(created.status())) {
     NP_RETURN_IF_ERROR(SetTcFilter(place, program));
@@ -271,9 +276,11 @@ absl::Status AttachNetkit(const TcPlace& place, const TcProgram& program,
                           const std::string& pin_path,
                           const PinAccess& access) {
   NP_ASSIGN_OR_RETURN(std::optional<UniqueFd> link,
-                      AdoptLink(TcMethod::kNetkit, place, pin_path));
+                      FindLink(TcMethod::kNetkit, place, pin_path));
   if (link.has_value()) return UseProgram(*link, place, program);
+  // Where this fails, a link of the other kind must go on.
   NP_ASSIGN_OR_RETURN(UniqueFd created, CreateNetkitLink(place, program));
+  NP_RETURN_IF_ERROR(UnpinIfAny(pin_path));
   return Pin(created.get(), pin_path, access);
 }
 
