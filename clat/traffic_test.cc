@@ -27,15 +27,16 @@ using netpolicy::testing::ScopedNetns;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::Testbed;
+using testing::UplinkKind;
 
-class TrafficTest : public ::testing::Test {
+class TrafficTest : public ::testing::TestWithParam<UplinkKind> {
  protected:
   void SetUp() override {
     if (auto missing = netpolicy::testing::MissingForBpfTests()) {
       GTEST_SKIP() << *missing;
     }
     if (auto missing = Testbed::MissingPlat()) GTEST_SKIP() << *missing;
-    auto bed = Testbed::Create();
+    auto bed = Testbed::Create(GetParam());
     ASSERT_THAT(bed, IsOk());
     bed_ = std::make_unique<Testbed>(*std::move(bed));
     ASSERT_THAT(bed_->StartPlat(), IsOk());
@@ -152,7 +153,7 @@ const Row kRows[] = {
      "True"},
 };
 
-TEST_F(TrafficTest, EveryRow) {
+TEST_P(TrafficTest, EveryRow) {
   for (const Row& row : kRows) {
     SCOPED_TRACE(row.description);
     std::optional<netpolicy::testing::ChildProcess> server;
@@ -221,7 +222,7 @@ class TransferTest : public TrafficTest {
   }
 };
 
-TEST_F(TransferTest, FilesArriveAsTheyWereOverLinksOfAnySize) {
+TEST_P(TransferTest, FilesArriveAsTheyWereOverLinksOfAnySize) {
   for (const LinkRow& row : kLinks) {
     SCOPED_TRACE(row.description);
     if (*row.host != '\0') {
@@ -239,7 +240,7 @@ TEST_F(TransferTest, FilesArriveAsTheyWereOverLinksOfAnySize) {
   }
 }
 
-TEST_F(TransferTest, SuperPacketsStayWholeAndTheirPiecesAreTheSame) {
+TEST_P(TransferTest, SuperPacketsStayWholeAndTheirPiecesAreTheSame) {
   using netpolicy::testing::Offload;
   using netpolicy::testing::Toggle;
   auto before = bed_->host().Counters("eth0");
@@ -260,7 +261,7 @@ TEST_F(TransferTest, SuperPacketsStayWholeAndTheirPiecesAreTheSame) {
   EXPECT_THAT(Transfer(), IsOkAndHolds(HasSubstr("same")));
 }
 
-TEST_F(TrafficTest, HostsBehindMasquerading) {
+TEST_P(TrafficTest, HostsBehindMasquerading) {
   ASSERT_THAT(bed_->AddLan(), IsOk());
   ASSERT_THAT(Host("nft 'table ip nat { chain post { type nat hook postrouting "
                    "priority srcnat; oifname eth0 masquerade; }; }'"),
@@ -278,7 +279,7 @@ TEST_F(TrafficTest, HostsBehindMasquerading) {
       IsOkAndHolds(HasSubstr("Directory listing")));
 }
 
-TEST_F(TrafficTest, Rfc7757HostsWithAddressesOfTheirOwn) {
+TEST_P(TrafficTest, Rfc7757HostsWithAddressesOfTheirOwn) {
   ASSERT_THAT(bed_->AddLan(), IsOk());
   ASSERT_THAT(Testbed::Shell(bed_->router(),
                              "ip -6 route add 2001:db8:9::/64 via "
@@ -294,7 +295,7 @@ TEST_F(TrafficTest, Rfc7757HostsWithAddressesOfTheirOwn) {
       << "the host itself";
 }
 
-TEST_F(TrafficTest, Rfc6877ANetworkThatIsRoutedToUs) {
+TEST_P(TrafficTest, Rfc6877ANetworkThatIsRoutedToUs) {
   ASSERT_THAT(Testbed::Shell(bed_->router(),
                              "ip -6 route add 2001:db8:9::/64 via "
                              "2001:db8:1::2"),
@@ -305,7 +306,7 @@ TEST_F(TrafficTest, Rfc6877ANetworkThatIsRoutedToUs) {
               IsOkAndHolds(HasSubstr(" 0% packet loss")));
 }
 
-TEST_F(TrafficTest, StoppingLeavesNothingBehind) {
+TEST_P(TrafficTest, StoppingLeavesNothingBehind) {
   const std::string look =
       "ip -4 addr show dev eth0; ip -6 addr show dev eth0 scope global; "
       "ip route; ip -6 route | grep -v fe80; tc filter show dev eth0 egress";
@@ -335,7 +336,7 @@ TEST_F(TrafficTest, StoppingLeavesNothingBehind) {
   EXPECT_GE(translated(), 3u);
 }
 
-TEST_F(TrafficTest, TheNat64MovesUnderTraffic) {
+TEST_P(TrafficTest, TheNat64MovesUnderTraffic) {
   auto ping = testing::StartProgram(
       bed_->host(), {"/usr/bin/ping", "-i", "0.2", "-w", "15", "203.0.113.2"},
       bed_->scratch().File("ping"));
@@ -345,6 +346,19 @@ TEST_F(TrafficTest, TheNat64MovesUnderTraffic) {
   EXPECT_THAT(Host("ping -c 3 -i 0.1 -W 2 203.0.113.2"),
               IsOkAndHolds(HasSubstr(" 0% packet loss")));
 }
+
+std::string KindName(const ::testing::TestParamInfo<UplinkKind>& info) {
+  return info.param == UplinkKind::kEthernet ? "Ethernet" : "RawIp";
+}
+
+INSTANTIATE_TEST_SUITE_P(Uplink, TrafficTest,
+                         ::testing::Values(UplinkKind::kEthernet,
+                                           UplinkKind::kRawIp),
+                         KindName);
+INSTANTIATE_TEST_SUITE_P(Uplink, TransferTest,
+                         ::testing::Values(UplinkKind::kEthernet,
+                                           UplinkKind::kRawIp),
+                         KindName);
 
 }  // namespace
 }  // namespace netpolicy::clat

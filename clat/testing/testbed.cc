@@ -2,6 +2,7 @@
 
 #include "clat/testing/testbed.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <utility>
@@ -27,17 +28,19 @@ absl::StatusOr<std::unique_ptr<NetNamespace>> NewNamespace() {
 
 }  // namespace
 
-absl::StatusOr<Testbed> Testbed::Create() {
-  Testbed bed;
-  NP_ASSIGN_OR_RETURN(ScratchDir scratch, ScratchDir::Create());
-  bed.scratch_ = std::make_unique<ScratchDir>(std::move(scratch));
-  NP_ASSIGN_OR_RETURN(bed.host_, NewNamespace());
-  NP_ASSIGN_OR_RETURN(bed.router_, NewNamespace());
-  NP_ASSIGN_OR_RETURN(bed.server_, NewNamespace());
+absl::Status Testbed::ConnectHost(UplinkKind kind) {
+  if (kind == UplinkKind::kRawIp) {
+    NP_ASSIGN_OR_RETURN(TunPair uplink,
+                        TunPair::Create(*host_, "eth0", *router_, "down0"));
+    raw_uplink_.emplace(std::move(uplink));
+    NP_RETURN_IF_ERROR(host_->AddAddress("eth0", kHost6, 64));
+    NP_RETURN_IF_ERROR(router_->AddAddress("down0", kRouter6, 64));
+    return host_->AddRoute({.device = "eth0", .family = AF_INET6});
+  }
   NP_ASSIGN_OR_RETURN(
       VethPair uplink,
       VethPair::Create(
-          *bed.host_, *bed.router_,
+          *host_, *router_,
           {.left_name = "eth0",
            .right_name = "down0",
            .left_v4 = std::nullopt,
@@ -45,7 +48,18 @@ absl::StatusOr<Testbed> Testbed::Create() {
            .left_v6 = kHost6,
            .right_v6 = kRouter6,
            .neighbours = netpolicy::testing::Neighbours::kDiscovered}));
-  bed.uplink_.emplace(std::move(uplink));
+  uplink_.emplace(std::move(uplink));
+  return host_->AddRoute({.via = kRouter6});
+}
+
+absl::StatusOr<Testbed> Testbed::Create(UplinkKind kind) {
+  Testbed bed;
+  NP_ASSIGN_OR_RETURN(ScratchDir scratch, ScratchDir::Create());
+  bed.scratch_ = std::make_unique<ScratchDir>(std::move(scratch));
+  NP_ASSIGN_OR_RETURN(bed.host_, NewNamespace());
+  NP_ASSIGN_OR_RETURN(bed.router_, NewNamespace());
+  NP_ASSIGN_OR_RETURN(bed.server_, NewNamespace());
+  NP_RETURN_IF_ERROR(bed.ConnectHost(kind));
   NP_ASSIGN_OR_RETURN(VethPair internet,
                       VethPair::Create(*bed.router_, *bed.server_,
                                        {.left_name = "up0",
@@ -55,7 +69,6 @@ absl::StatusOr<Testbed> Testbed::Create() {
                                         .left_v6 = "2001:db8:2::1",
                                         .right_v6 = kServer6}));
   bed.internet_.emplace(std::move(internet));
-  NP_RETURN_IF_ERROR(bed.host_->AddRoute({.via = kRouter6}));
   NP_RETURN_IF_ERROR(bed.server_->AddRoute({.via = "203.0.113.1"}));
   NP_RETURN_IF_ERROR(bed.server_->AddRoute({.via = "2001:db8:2::1"}));
   NP_RETURN_IF_ERROR(bed.router_->WriteSysctl("net/ipv4/ip_forward", "1"));

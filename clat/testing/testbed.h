@@ -14,6 +14,7 @@
 #ifndef NETPOLICY_CLAT_TESTING_TESTBED_H_
 #define NETPOLICY_CLAT_TESTING_TESTBED_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,12 +24,16 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "clat/testing/program.h"
+#include "clat/testing/tun_pair.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/process.h"
 #include "libpolicy/testing/scratch_dir.h"
 #include "libpolicy/testing/veth_pair.h"
 
 namespace netpolicy::clat::testing {
+
+// With or without a link header in front of packets.
+enum class UplinkKind : uint8_t { kEthernet, kRawIp };
 
 class Testbed {
  public:
@@ -41,7 +46,8 @@ class Testbed {
 
   // The host has an address and a default route of IPv6, as if a router had
   // advertised them.
-  static absl::StatusOr<Testbed> Create();
+  static absl::StatusOr<Testbed> Create(
+      UplinkKind kind = UplinkKind::kEthernet);
 
   Testbed(Testbed&&) = default;
   Testbed& operator=(Testbed&&) = delete;
@@ -73,11 +79,13 @@ class Testbed {
 
  private:
   Testbed() = default;
+  absl::Status ConnectHost(UplinkKind kind);
 
   std::unique_ptr<netpolicy::testing::NetNamespace> host_, router_, server_,
       lan_;
   std::unique_ptr<netpolicy::testing::ScratchDir> scratch_;
   std::optional<netpolicy::testing::VethPair> uplink_, internet_, lan_cable_;
+  std::optional<TunPair> raw_uplink_;
   std::optional<netpolicy::testing::ChildProcess> plat_;
   std::vector<netpolicy::testing::ChildProcess> servers_;
 };
