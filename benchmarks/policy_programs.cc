@@ -17,6 +17,7 @@
 #include "bpf_progs/abi/network.h"
 #include "bpf_progs/abi/policy.h"
 #include "bpf_progs/policy.skel.h"
+#include "libpolicy/kernel/program_features.h"
 
 namespace netpolicy {
 namespace {
@@ -174,6 +175,7 @@ std::unique_ptr<PolicyPrograms> PolicyPrograms::Load(
   bpf_map__set_max_entries(maps.np_network_rule, kNetworkRules);
   bpf_map__set_max_entries(maps.np_prefix, options.prefixes + 1);
   skeleton->rodata->np_slot_size = options.uids;
+  skeleton->rodata->np_has_typed_skb = HasTypedSkb();
   skeleton->rodata->np_use_verdict_cache = options.path == Path::kEstablished;
   skeleton->rodata->np_use_socket_storage = options.path != Path::kFallback;
   if (policy_bpf::load(skeleton) != 0) return nullptr;

@@ -3,6 +3,7 @@
 #define NETPOLICY_BPF_PROGS_LIB_IDENTITY_H_
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -10,14 +11,22 @@
 #include "bpf_progs/abi/policy.h"
 #include "bpf_progs/lib/kernel_types.h"
 
+// Whether cgroup_skb programs can use np_typed_skb(). Set by libpolicy before
+// loading, from a probe.
+const volatile bool np_has_typed_skb = false;
+
 // The owner of the skb's socket when it has no storage: the UID in struct sock,
 // which is in the initial user namespace, unlike what bpf_get_socket_uid()
 // returns (that of the network namespace's owner, so that a container could
 // pass for any UID of the host).
 static __always_inline __u32 np_socket_owner(struct __sk_buff* skb) {
-  struct sk_buff___np* kernel_skb = np_kernel_skb(skb);
+  if (!skb->sk) return NP_UID_NONE;
+  if (np_has_typed_skb) {
+    const struct sock___np* sk = np_typed_skb(skb)->sk;
 
-  return skb->sk ? BPF_CORE_READ(kernel_skb, sk, sk_uid.val) : NP_UID_NONE;
+    return sk ? sk->sk_uid.val : NP_UID_NONE;  // as the verifier wants it
+  }
+  return BPF_CORE_READ(np_kernel_skb(skb), sk, sk_uid.val);
 }
 
 // The same of the socket that a system call is about.

@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf_progs/abi/network.h"
+#include "bpf_progs/lib/identity.h"
 #include "bpf_progs/lib/kernel_types.h"
 #include "bpf_progs/lib/loss.h"
 #include "bpf_progs/lib/network_rule.h"
@@ -51,6 +52,30 @@ static __always_inline __u32 np_match_set(struct np_prefix_key* key, __u32 set,
   return np_match_list(prefix->first, prefix->count, packet, selectors);
 }
 
+// Fills in the name of the skb's interface; false if it has one in another
+// namespace.
+static __always_inline bool np_name_link(struct __sk_buff* ctx,
+                                         const struct np_control* control,
+                                         struct np_interface_key* key) {
+  struct sk_buff___np* skb;
+  struct net_device___np* dev;
+
+  if (np_has_typed_skb) {
+    const __u64* name;
+
+    dev = np_typed_skb(ctx)->dev;
+    if (dev->nd_net.net->ns.inum != control->netns) return false;
+    name = (const __u64*)__builtin_preserve_access_index(&dev->name);
+    __builtin_memcpy(key->name, name, sizeof(key->name));
+    return true;
+  }
+  skb = np_kernel_skb(ctx);
+  dev = BPF_CORE_READ(skb, dev);
+  if (BPF_CORE_READ(dev, nd_net.net, ns.inum) != control->netns) return false;
+  bpf_core_read(&key->name, sizeof(key->name), &dev->name);
+  return true;
+}
+
 // What the policy says of the skb's interface. By name, so that rules follow a
 // name to whatever interface has it, with nobody's help. Names in another
 // network namespace, where somebody else gives them, say nothing. Selectors,
@@ -61,14 +86,8 @@ __noinline __u64 np_link_word(struct __sk_buff* ctx, __u32 slot) {
   __u32 zero = 0;
   const struct np_control* control = bpf_map_lookup_elem(&np_control, &zero);
   const struct np_interface* found;
-  struct sk_buff___np* skb;
-  struct net_device___np* dev;
 
-  if (!ctx || !control) return 0;
-  skb = np_kernel_skb(ctx);
-  dev = BPF_CORE_READ(skb, dev);
-  if (BPF_CORE_READ(dev, nd_net.net, ns.inum) != control->netns) return 0;
-  bpf_core_read(&key.name, sizeof(key.name), &dev->name);
+  if (!ctx || !control || !np_name_link(ctx, control, &key)) return 0;
   key.prefixlen = NP_INTERFACE_PREFIX_BITS + 8 * sizeof(key.name);
   found = bpf_map_lookup_elem(&np_interface, &key);
   if (!found) return 0;

@@ -33,10 +33,12 @@ static __always_inline int np_is_icmp6_control(__u8 type) {
 // by itself: inlined, its branches would multiply those of its callers.
 __noinline __u64 np_parse_packet(struct __sk_buff* skb, __u32 direction) {
   __u32 flags = direction == NP_EGRESS ? NP_PACKET_EGRESS : 0;
-  __u8 head[8];
+  __u8 head[12];  // up to where both versions say the protocol
+  // Up to the flags of TCP; each load costs more than what it copies.
+  __u8 transport[NP_TCP_FLAGS_OFFSET + 1] = {};
   __u8 protocol;
   __u32 offset;
-  __be16 ports[2] = {};
+  __be16 ports[2];
   __u64 later_fragment = 0;
   __u8 byte;
 
@@ -44,7 +46,7 @@ __noinline __u64 np_parse_packet(struct __sk_buff* skb, __u32 direction) {
   if (head[0] >> 4 == 4) {
     offset = (head[0] & 0xf) * 4;
     later_fragment = np_is_zero((head[6] & 0x1f) | head[7]) ^ 1;
-    if (bpf_skb_load_bytes(skb, 9, &protocol, 1)) goto unparsable;
+    protocol = head[9];
   } else if (head[0] >> 4 == 6) {
     flags |= NP_PACKET_IPV6;
     offset = 40;
@@ -75,13 +77,18 @@ __noinline __u64 np_parse_packet(struct __sk_buff* skb, __u32 direction) {
   if (protocol == IPPROTO_ICMPV6 && (flags & NP_PACKET_IPV6) &&
       !bpf_skb_load_bytes(skb, offset, &byte, 1) && np_is_icmp6_control(byte))
     flags |= NP_PACKET_ICMP6_CONTROL;
-  if (protocol == IPPROTO_TCP &&
-      !bpf_skb_load_bytes(skb, offset + NP_TCP_FLAGS_OFFSET, &byte, 1) &&
-      (byte & (direction == NP_INGRESS ? NP_TCP_RST | NP_TCP_FIN : NP_TCP_RST)))
-    flags |= NP_PACKET_CLOSING;
-  if (flags & NP_PACKET_PORTS_UNREAD &&
-      !bpf_skb_load_bytes(skb, offset, ports, sizeof(ports)))
-    flags ^= NP_PACKET_PORTS | NP_PACKET_PORTS_UNREAD;
+  if (flags & NP_PACKET_PORTS_UNREAD) {
+    if (protocol == IPPROTO_TCP &&
+        !bpf_skb_load_bytes(skb, offset, transport, sizeof(transport))) {
+      flags ^= NP_PACKET_PORTS | NP_PACKET_PORTS_UNREAD;
+      if (transport[NP_TCP_FLAGS_OFFSET] &
+          (direction == NP_INGRESS ? NP_TCP_RST | NP_TCP_FIN : NP_TCP_RST))
+        flags |= NP_PACKET_CLOSING;
+    } else if (!bpf_skb_load_bytes(skb, offset, transport, sizeof(ports))) {
+      flags ^= NP_PACKET_PORTS | NP_PACKET_PORTS_UNREAD;
+    }
+  }
+  __builtin_memcpy(ports, transport, sizeof(ports));
   return direction == NP_EGRESS
              ? np_packet(protocol, flags, bpf_ntohs(ports[1]),
                          bpf_ntohs(ports[0]))

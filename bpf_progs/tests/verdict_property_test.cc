@@ -27,6 +27,7 @@
 #include "bpf_progs/tests/verdict_model.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "libpolicy/kernel/program_features.h"
 #include "libpolicy/testing/capability.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/status_matchers.h"
@@ -84,6 +85,7 @@ Programs LoadPrograms(Storage storage, const policy_bpf* others) {
     }
   }
   programs->rodata->np_slot_size = kMaxEntries / NP_SLOTS;
+  programs->rodata->np_has_typed_skb = HasTypedSkb();
   programs->rodata->np_use_socket_storage = storage == Storage::kUsed;
   if (policy_bpf::load(programs.get()) != 0) return nullptr;
   return programs;

@@ -29,6 +29,7 @@
 #include "bpf_progs/policy.skel.h"
 #include "bpf_progs/traffic.skel.h"
 #include "gtest/gtest.h"
+#include "libpolicy/kernel/program_features.h"
 #include "libpolicy/testing/capability.h"
 
 namespace netpolicy {
@@ -86,7 +87,7 @@ int Silence(libbpf_print_level, const char*, va_list) { return 0; }
 // Loads every program and asks the kernel what it cost. The load time is
 // printed and not kept: it says more of the machine than of the program.
 template <typename Skeleton>
-void Measure(Costs& costs) {
+void Measure(Costs& costs, void (*configure)(Skeleton& skeleton) = nullptr) {
   struct Destroy {
     void operator()(Skeleton* skeleton) const { Skeleton::destroy(skeleton); }
   };
@@ -101,6 +102,7 @@ void Measure(Costs& costs) {
     ADD_FAILURE() << "the object does not open";
     return;
   }
+  if (configure != nullptr) configure(*skeleton);
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, skeleton->obj) {
     std::vector<char>& log = logs[bpf_program__name(program)];
@@ -149,7 +151,12 @@ TEST(VerifierCost, StaysNearTheRecord) {
   if (auto missing = testing::MissingForBpfTests()) GTEST_SKIP() << *missing;
   const std::string kernel = KernelSeries();
   Costs costs;
-  Measure<policy_bpf>(costs);
+  Measure<policy_bpf>(costs, [](policy_bpf& skeleton) {
+    // As libpolicy loads it.
+    skeleton.rodata->np_storage_at_create = HasStorageAtSocketCreate();
+    skeleton.rodata->np_storage_at_connect = HasStorageAtConnect();
+    skeleton.rodata->np_has_typed_skb = HasTypedSkb();
+  });
   Measure<clat_bpf>(costs);
   Measure<traffic_bpf>(costs);
   const Costs record = ReadRecord(kernel);

@@ -16,6 +16,7 @@
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/libbpf_log.h"
+#include "libpolicy/kernel/program_features.h"
 
 namespace netpolicy {
 namespace {
@@ -132,6 +133,7 @@ absl::Status PolicyObject::Load(uint32_t slot_size) {
   skeleton_->rodata->np_slot_size = slot_size;
   skeleton_->rodata->np_storage_at_create = HasStorageAtSocketCreate();
   skeleton_->rodata->np_storage_at_connect = HasStorageAtConnect();
+  skeleton_->rodata->np_has_typed_skb = HasTypedSkb();
   const LibbpfLog log;
   const int error = -policy_bpf::load(skeleton_.get());
   if (error == 0) return absl::OkStatus();
@@ -160,18 +162,6 @@ absl::StatusOr<UniqueFd> PolicyObject::ProgramFd(absl::string_view name) const {
   const bpf_program* program = bpf_object__find_program_by_name(
       skeleton_->obj, std::string(name).c_str());
   return Duplicate(program == nullptr ? -1 : bpf_program__fd(program), name);
-}
-
-bool HasStorageAtSocketCreate() {
-  const LibbpfLog quiet;
-  return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK,
-                                 BPF_FUNC_sk_storage_get, nullptr) == 1;
-}
-
-bool HasStorageAtConnect() {
-  const LibbpfLog quiet;
-  return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-                                 BPF_FUNC_sk_storage_get, nullptr) == 1;
 }
 
 }  // namespace netpolicy

@@ -54,13 +54,6 @@ class PolicyObject {
   std::unique_ptr<policy_bpf, Destroy> skeleton_;
 };
 
-// Whether bpf_sk_storage_get() can be called when a socket is created. By
-// trying.
-bool HasStorageAtSocketCreate();
-
-// The same for when a socket gets an address.
-bool HasStorageAtConnect();
-
 }  // namespace netpolicy
 
 #endif  // NETPOLICY_LIBPOLICY_ENGINE_POLICY_OBJECT_H_

@@ -26,6 +26,7 @@
 #include "libpolicy/kernel/map.h"
 #include "libpolicy/kernel/pin.h"
 #include "libpolicy/kernel/probe_network.h"
+#include "libpolicy/kernel/program_features.h"
 
 namespace netpolicy {
 namespace {
@@ -174,12 +175,15 @@ void ProbeStorage(std::vector<Feature>& features) {
              "verdict and counters are remembered with the socket",
              "no socket storage: the programs can't be loaded"));
   features.push_back(Wanted(
-      "storage_at_create",
-      libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK,
-                              BPF_FUNC_sk_storage_get, nullptr) == 1,
+      "storage_at_create", HasStorageAtSocketCreate(),
       "a socket's owner is taken when it is made",
       "a socket's owner is taken at its first packet: who changed it before by "
       "fchown is charged"));
+  features.push_back(Wanted(
+      "typed_skb", HasTypedSkb(),
+      "interfaces and owners of packets are read by plain loads",
+      "interfaces and owners of packets are copied by a helper: judging a "
+      "packet whose socket has no verdict yet takes twice as long"));
 }
 
 bool HasPrefixTables() {
