@@ -14,6 +14,7 @@
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/engine/engine_impl.h"
 #include "libpolicy/engine/judgement.h"
+#include "libpolicy/engine/refusals.h"
 #include "libpolicy/engine/snapshot.h"
 #include "libpolicy/engine/socket_tag.h"
 #include "libpolicy/engine/stats.h"
@@ -218,6 +219,11 @@ absl::StatusOr<StatsSnapshot> Engine::Stats() {
   }));
   NP_ASSIGN_OR_RETURN(const Policy policy, DecompileCopy(copy));
   return ReadStats(tables, policy);
+}
+
+absl::StatusOr<Refusals> Engine::Refused(Uid uid, uint32_t max_peers) {
+  NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, GetPolicy());
+  return ReadRefusals(impl_->tables(), snapshot, uid, max_peers);
 }
 
 absl::Status Engine::TagSocket(int socket, const SocketTag& tag) {

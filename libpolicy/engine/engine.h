@@ -73,6 +73,7 @@ class Engine final : public PolicyInterface {
                                       const CommitOptions& options) override;
   absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override;
   absl::StatusOr<StatsSnapshot> Stats() override;
+  absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) override;
   absl::StatusOr<EngineStatus> Status() override;
 
   // From now on the traffic of `socket`, and of sockets that it accepts, is

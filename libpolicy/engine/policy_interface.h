@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "libpolicy/model/edit.h"
 #include "libpolicy/model/ids.h"
@@ -139,6 +141,27 @@ struct StatsSnapshot {
   std::vector<LossCounter> losses;  // every kind, also those at 0
 };
 
+// A peer of which something was refused.
+struct RefusedPeer {
+  Direction direction = Direction::kIngress;
+  AddressBytes remote{};
+  uint8_t protocol = 0;      // IPPROTO_*; 0: not known
+  uint16_t remote_port = 0;  // 0: has none, or not known
+  ReasonSet reasons;         // of the last time
+  // What in the policy in force gives them; nothing may, when it has changed.
+  std::vector<ExplainedReason> explained;
+  uint64_t count = 0;  // skbs, or calls
+  absl::Time last;
+};
+
+// What was refused to one UID.
+struct Refusals {
+  Generation generation{};     // the policy in force, which names the reasons
+  Uid uid{};                   // kNoOwner: to packets without an owner
+  std::vector<DropRow> drops;  // all since the tables were made
+  std::vector<RefusedPeer> peers;  // that are remembered; the latest first
+};
+
 struct ProgramStatus {
   std::string name;
   uint32_t id = 0;       // kernel's program id; 0: not pinned
@@ -195,6 +218,14 @@ class PolicyInterface {
   virtual absl::StatusOr<Explanation> Explain(const ExplainQuery& query) = 0;
 
   virtual absl::StatusOr<StatsSnapshot> Stats() = 0;
+
+  // What was refused to `uid` (or kNoOwner), with at most `max_peers` of the
+  // peers that the kernel remembers. Errors: kUnimplemented where nobody
+  // remembers them.
+  virtual absl::StatusOr<Refusals> Refused(Uid /*uid*/,
+                                           uint32_t /*max_peers*/) {
+    return absl::UnimplementedError("read refusals: not offered here");
+  }
 
   virtual absl::StatusOr<EngineStatus> Status() = 0;
 };

@@ -96,27 +96,32 @@ absl::StatusOr<StatsSnapshot> ReadStats(const Tables& tables,
                      std::tie(b.uid, b.tag, b.counter_set, b.ifindex);
             });
 
-  NP_ASSIGN_OR_RETURN(
-      const auto drops,
-      tables.drops.DumpSums(tables.drops.info().max_entries, AddDrops));
-  for (const auto& [key, sum] : drops) {
-    if (sum.packets == 0) continue;
-    const ReasonSet reasons(key.reasons);
-    stats.drops.push_back(
-        DropRow{.uid = Uid{key.uid},
-                .direction = static_cast<Direction>(key.direction),
-                .reasons = reasons,
-                .reason_names = ReasonNames(policy, reasons),
-                .packets = sum.packets,
-                .bytes = sum.bytes});
-  }
-  std::sort(stats.drops.begin(), stats.drops.end(),
-            [](const DropRow& a, const DropRow& b) {
-              return std::make_tuple(a.uid, a.direction, a.reasons.bits()) <
-                     std::make_tuple(b.uid, b.direction, b.reasons.bits());
-            });
+  NP_ASSIGN_OR_RETURN(stats.drops, ReadDrops(tables, policy));
   NP_ASSIGN_OR_RETURN(stats.losses, ReadLosses(tables));
   return stats;
+}
+
+absl::StatusOr<std::vector<DropRow>> ReadDrops(const Tables& tables,
+                                               const Policy& policy) {
+  std::vector<DropRow> rows;
+  NP_ASSIGN_OR_RETURN(
+      const auto sums,
+      tables.drops.DumpSums(tables.drops.info().max_entries, AddDrops));
+  for (const auto& [key, sum] : sums) {
+    if (sum.packets == 0) continue;
+    const ReasonSet reasons(key.reasons);
+    rows.push_back(DropRow{.uid = Uid{key.uid},
+                           .direction = static_cast<Direction>(key.direction),
+                           .reasons = reasons,
+                           .reason_names = ReasonNames(policy, reasons),
+                           .packets = sum.packets,
+                           .bytes = sum.bytes});
+  }
+  std::sort(rows.begin(), rows.end(), [](const DropRow& a, const DropRow& b) {
+    return std::make_tuple(a.uid, a.direction, a.reasons.bits()) <
+           std::make_tuple(b.uid, b.direction, b.reasons.bits());
+  });
+  return rows;
 }
 
 absl::StatusOr<std::vector<LossCounter>> ReadLosses(const Tables& tables) {

@@ -18,6 +18,10 @@ namespace netpolicy {
 absl::StatusOr<StatsSnapshot> ReadStats(const Tables& tables,
                                         const Policy& policy);
 
+// StatsSnapshot::drops.
+absl::StatusOr<std::vector<DropRow>> ReadDrops(const Tables& tables,
+                                               const Policy& policy);
+
 // Every kind of loss, by number, also those at 0.
 absl::StatusOr<std::vector<LossCounter>> ReadLosses(const Tables& tables);
 

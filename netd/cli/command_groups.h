@@ -15,6 +15,7 @@ void DefineWholePolicy(CLI::App& app, CommandBuilder& builder);
 void DefineLook(CLI::App& app, CommandBuilder& builder);
 void DefineStats(CLI::App& app, CommandBuilder& builder);    // by DefineLook()
 void DefineExplain(CLI::App& app, CommandBuilder& builder);  // likewise
+void DefineWhy(CLI::App& app, CommandBuilder& builder);      // likewise
 void DefineChains(CLI::App& app, CommandBuilder& builder);
 void DefineUids(CLI::App& app, CommandBuilder& builder);
 void DefineDefaults(CLI::App& app, CommandBuilder& builder);

@@ -36,6 +36,10 @@ struct RunCommand {
   absl::Status operator()(const ExplainCommand& c) {
     return RunExplain(c, session);
   }
+  absl::Status operator()(const WhyCommand& c) { return RunWhy(c, session); }
+  absl::Status operator()(const ReasonsCommand& c) {
+    return RunReasons(c, session);
+  }
   absl::Status operator()(const DoctorCommand& c) {
     return RunDoctor(c, session);
   }

@@ -91,6 +91,30 @@ FakePolicy::FakePolicy() : policy(MakePolicy()), stats(MakeStats()) {
       {NP_REASON_INTERNET_PERMISSION, "internet_permission",
        "uid 10004 has no permission"}};
 
+  RefusedPeer tcp;
+  tcp.direction = Direction::kIngress;
+  tcp.remote[10] = tcp.remote[11] = 0xff;
+  tcp.remote[12] = 192;
+  tcp.remote[14] = 2;
+  tcp.remote[15] = 1;
+  tcp.protocol = 6;
+  tcp.remote_port = 443;
+  tcp.explained = reasons[Uid{10002}][Direction::kIngress];
+  tcp.reasons = stats.drops[0].reasons;
+  tcp.count = 1234;
+  tcp.last = absl::FromUnixSeconds(1700003600);
+  RefusedPeer ping;
+  ping.direction = Direction::kEgress;
+  ping.remote = {0x20, 0x01, 0x0d, 0xb8};
+  ping.protocol = 58;
+  ping.explained = {tcp.explained[1]};
+  ping.count = 1;
+  ping.last = absl::FromUnixSeconds(1700003599);
+  RefusedPeer udp6 = ping;
+  udp6.protocol = 17;
+  udp6.remote_port = 53;
+  refused_peers = {tcp, ping, udp6};
+
   commits = {
       {Generation{7}, absl::FromUnixSeconds(1700000000), absl::nullopt, ""},
       {Generation{12}, absl::FromUnixSeconds(1700003600),
@@ -114,6 +138,26 @@ FakePolicy::FakePolicy() : policy(MakePolicy()), stats(MakeStats()) {
   status.maps = {{"np_uid_policy", 301, 8192, absl::nullopt, 262144},
                  {"np_rows", 302, 16384, 4, 0}};
   status.losses = stats.losses;
+}
+
+absl::StatusOr<Refusals> FakePolicy::Refused(Uid uid, uint32_t max_peers) {
+  Refusals refusals;
+  refusals.generation = generation;
+  refusals.uid = uid;
+  for (const DropRow& row : stats.drops) {
+    if (row.uid == uid) refusals.drops.push_back(row);
+  }
+  if (uid == Uid{10002}) refusals.peers = refused_peers;
+  if (uid == kNoOwner) {
+    refusals.drops = {{kNoOwner,
+                       Direction::kIngress,
+                       ReasonSet(NP_REASON_BIT(NP_REASON_NO_OWNER)),
+                       {"no_owner"},
+                       3,
+                       180}};
+  }
+  if (refusals.peers.size() > max_peers) refusals.peers.resize(max_peers);
+  return refusals;
 }
 
 absl::StatusOr<PolicySnapshot> FakePolicy::GetPolicy() {

@@ -26,6 +26,7 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
   // UIDs without an explanation set are allowed.
   absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override;
   absl::StatusOr<StatsSnapshot> Stats() override { return stats; }
+  absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) override;
   absl::StatusOr<EngineStatus> Status() override { return status; }
 
   // Two commits of before; each Commit() adds one, by alice.
@@ -36,6 +37,7 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
   Policy policy;
   std::map<Uid, std::map<Direction, std::vector<ExplainedReason>>> reasons;
   StatsSnapshot stats;
+  std::vector<RefusedPeer> refused_peers;  // of UID 10002
   EngineStatus status;
   std::vector<CommitRecord> commits;
   std::map<Generation, Policy> policies;

@@ -48,6 +48,9 @@ class Borrowed : public PolicyInterface, public CommitHistory {
     return policy_.Explain(query);
   }
   absl::StatusOr<StatsSnapshot> Stats() override { return policy_.Stats(); }
+  absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) override {
+    return policy_.Refused(uid, max_peers);
+  }
   absl::StatusOr<EngineStatus> Status() override { return policy_.Status(); }
   absl::StatusOr<CommitLogSnapshot> Log() override { return policy_.Log(); }
   absl::StatusOr<PolicySnapshot> PolicyAt(Generation generation) override {
@@ -335,6 +338,13 @@ TEST(Goldens, WhatEachCommandPrints) {
         "explain --uid alice --remote 192.0.2",
         "explain --uid alice --protocol "
         "carrier-pigeon"}},
+      {"why",
+       {"why bob", "why bob --last 1", "why no-owner", "why alice",
+        "why bob --json", "why mallory", "why", "why bob --last x",
+        "why --help"}},
+      {"reasons",
+       {"reasons alice", "reasons bob", "reasons 10004", "reasons bob --json",
+        "reasons mallory", "reasons", "reasons --help"}},
       {"doctor", {"doctor", "doctor --json", "doctor --socket /nowhere"}},
       {"interface",
        {"interface list", "interface list --json", "interface watch eth0",
@@ -447,12 +457,27 @@ TEST(CommandLine, NamesOfCommandsAreOrdinaryArguments) {
 TEST(Json, EveryAnswerIsAnObjectWithAVersion) {
   World world;
   world.files()["policy.json"] = "{\"version\": 1}";
-  for (const char* command_line :
-       {"status", "dump", "dump --tables", "chain list", "chain show games",
-        "uid show alice", "stats", "stats --by iface", "explain --uid alice",
-        "doctor", "interface list", "uid deny 5", "apply policy.json",
-        "clat status", "clat start wwan0", "clat stop wwan0",
-        "clat discover wwan0", "log", "rollback"}) {
+  for (const char* command_line : {"status",
+                                   "dump",
+                                   "dump --tables",
+                                   "chain list",
+                                   "chain show games",
+                                   "uid show alice",
+                                   "stats",
+                                   "stats --by iface",
+                                   "explain --uid alice",
+                                   "why alice",
+                                   "reasons alice",
+                                   "doctor",
+                                   "interface list",
+                                   "uid deny 5",
+                                   "apply policy.json",
+                                   "clat status",
+                                   "clat start wwan0",
+                                   "clat stop wwan0",
+                                   "clat discover wwan0",
+                                   "log",
+                                   "rollback"}) {
     const Answer answer =
         world.Ndc(absl::StrSplit(absl::StrCat("--json ", command_line), ' '));
     const Json json = Json::parse(answer.out, nullptr,

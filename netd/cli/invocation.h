@@ -59,6 +59,13 @@ struct StatsCommand {
 struct ExplainCommand {
   ExplainQuery query;
 };
+struct WhyCommand {
+  Uid uid{};  // kNoOwner: packets without an owner
+  uint32_t last = 10;
+};
+struct ReasonsCommand {
+  Uid uid{};
+};
 struct DoctorCommand {};
 struct InterfaceListCommand {};
 // `interface watch`, `interface unwatch`.
@@ -90,13 +97,12 @@ struct CompletionCommand {
   std::string script;
 };
 
-using Command =
-    absl::variant<StatusCommand, ApplyCommand, DumpCommand, EditCommand,
-                  ChainListCommand, ChainShowCommand, UidShowCommand,
-                  StatsCommand, ExplainCommand, DoctorCommand,
-                  InterfaceListCommand, InterfaceWatchCommand, ClatStartCommand,
-                  ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
-                  LogCommand, RollbackCommand, CompletionCommand>;
+using Command = absl::variant<
+    StatusCommand, ApplyCommand, DumpCommand, EditCommand, ChainListCommand,
+    ChainShowCommand, UidShowCommand, StatsCommand, ExplainCommand, WhyCommand,
+    ReasonsCommand, DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
+    ClatStartCommand, ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
+    LogCommand, RollbackCommand, CompletionCommand>;
 
 struct Invocation {
   GlobalOptions global;

@@ -22,6 +22,7 @@ void DefineLook(CLI::App& app, CommandBuilder& builder) {
 
   DefineStats(app, builder);
   DefineExplain(app, builder);
+  DefineWhy(app, builder);
 
   CLI::App* log = CommandBuilder::Add(
       app, "log", "Show who changed the policy when, newest first", "Look");

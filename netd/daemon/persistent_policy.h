@@ -75,6 +75,9 @@ class PersistentPolicy final : public PolicyInterface, public CommitHistory {
     return policy_.Explain(query);
   }
   absl::StatusOr<StatsSnapshot> Stats() override { return policy_.Stats(); }
+  absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) override {
+    return policy_.Refused(uid, max_peers);
+  }
   absl::StatusOr<EngineStatus> Status() override { return policy_.Status(); }
 
   absl::StatusOr<CommitLogSnapshot> Log() override;

@@ -16,6 +16,7 @@
 #include "libpolicy/kernel/errno_status.h"
 #include "netd/service/clat_wire.h"
 #include "netd/service/frame.h"
+#include "netd/service/refused_wire.h"
 #include "netd/service/service.pb.h"
 #include "netd/service/unix_address.h"
 #include "netd/service/wire.h"
@@ -293,6 +294,14 @@ absl::StatusOr<StatsSnapshot> Client::Stats() {
   NP_ASSIGN_OR_RETURN(const service::Response response,
                       Call(request, "stats", Repeat::kSafe));
   return Decode(response.stats(), "stats on " + path_);
+}
+
+absl::StatusOr<Refusals> Client::Refused(Uid uid, uint32_t max_peers) {
+  service::Request request;
+  *request.mutable_refused() = RefusedToWire(uid, max_peers);
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "refused", Repeat::kSafe));
+  return Decode(response.refused(), "refused on " + path_);
 }
 
 absl::StatusOr<EngineStatus> Client::Status() {

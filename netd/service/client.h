@@ -69,6 +69,7 @@ class Client final : public PolicyInterface,
                                       const CommitOptions& options) override;
   absl::StatusOr<Explanation> Explain(const ExplainQuery& query) override;
   absl::StatusOr<StatsSnapshot> Stats() override;
+  absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) override;
   absl::StatusOr<EngineStatus> Status() override;
 
   absl::StatusOr<CommitLogSnapshot> Log() override;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "libpolicy/base/status_macros.h"
 #include "netd/service/clat_wire.h"
+#include "netd/service/refused_wire.h"
 #include "netd/service/service.pb.h"
 #include "netd/service/wire.h"
 
@@ -31,6 +32,8 @@ absl::string_view CallName(const service::Request& request) {
       return "clat";
     case service::Request::kLog:
       return "log";
+    case service::Request::kRefused:
+      return "refused";
     case service::Request::CALL_NOT_SET:
       break;
   }
@@ -109,6 +112,8 @@ class Call {
         return Clat();
       case service::Request::kLog:
         return Log();
+      case service::Request::kRefused:
+        return Refused();
       case service::Request::CALL_NOT_SET:
         break;
     }
@@ -136,6 +141,12 @@ class Call {
     if (history_ == nullptr) return NotServed();
     NP_ASSIGN_OR_RETURN(const CommitLogSnapshot log, history_->Log());
     *response_.mutable_log() = ToWire(log);
+    return absl::OkStatus();
+  }
+
+  absl::Status Refused() {
+    NP_ASSIGN_OR_RETURN(*response_.mutable_refused(),
+                        RunRefused(request_.refused(), policy_));
     return absl::OkStatus();
   }
 

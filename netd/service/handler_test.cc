@@ -62,6 +62,10 @@ service::Request Call(service::Request::CallCase call) {
     case service::Request::kLog:
       request.mutable_log();
       break;
+    case service::Request::kRefused:
+      request.mutable_refused()->set_uid(10007);
+      request.mutable_refused()->set_max_peers(10);
+      break;
     case service::Request::CALL_NOT_SET:
       break;
   }
@@ -109,6 +113,7 @@ TEST_F(HandlerTest, EachCallNeedsItsRight) {
       {service::Request::kStatus, "status", true},
       {service::Request::kDoctor, "doctor", true},
       {service::Request::kLog, "log", true},
+      {service::Request::kRefused, "refused", true},
   };
   for (const auto& row : kRows) {
     const service::Request request = Call(row.call);

@@ -282,6 +282,8 @@ absl::Status CheckKnown(const service::Request& request) {
       return CheckNoUnknownFields("clat", request.clat());
     case service::Request::kLog:
       return CheckNoUnknownFields("log", request.log());
+    case service::Request::kRefused:
+      return CheckNoUnknownFields("refused", request.refused());
     case service::Request::CALL_NOT_SET:
       break;
   }

@@ -32,6 +32,7 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
   PolicySnapshot snapshot{.generation = Generation{1}, .policy = {}};
   Explanation explanation;
   StatsSnapshot stats;
+  Refusals refusals;
   EngineStatus status;
   CommitLogSnapshot log;
 
@@ -39,6 +40,7 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
   std::vector<Transaction> transactions;
   CommitOptions last_options;
   ExplainQuery last_query;
+  std::pair<Uid, uint32_t> last_refused;
   int calls = 0;
 
   absl::StatusOr<PolicySnapshot> GetPolicy() override {
@@ -88,6 +90,13 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
     ++calls;
     NP_RETURN_IF_ERROR(error);
     return stats;
+  }
+
+  absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) override {
+    ++calls;
+    last_refused = {uid, max_peers};
+    NP_RETURN_IF_ERROR(error);
+    return refusals;
   }
 
   absl::StatusOr<CommitLogSnapshot> Log() override {
