@@ -258,6 +258,13 @@ absl::Status Engine::SetCounterSet(Uid uid, uint32_t counter_set) {
   return impl_->committer.OutdateVerdicts();
 }
 
+absl::Status Engine::OutdateVerdicts() {
+  const absl::MutexLock mutex_lock(&impl_->mutex);
+  NP_ASSIGN_OR_RETURN(const DirectoryLock lock,
+                      impl_->Lock(DirectoryLock::Kind::kExclusive));
+  return impl_->committer.OutdateVerdicts();
+}
+
 absl::StatusOr<EngineStatus> Engine::Status() {
   const Tables& tables = impl_->tables();
   const np_control& control = tables.control_entry();

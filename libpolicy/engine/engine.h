@@ -95,6 +95,11 @@ class Engine final : public PolicyInterface {
   // when more than max_uids UIDs have one.
   absl::Status SetCounterSet(Uid uid, uint32_t counter_set);
 
+  // Gives the same policy a new generation: no socket goes on by a verdict of
+  // before. For when something changed that rules look at and the programs are
+  // not told of, such as the name of an interface. Errors: those of a commit.
+  absl::Status OutdateVerdicts();
+
  private:
   friend class EnginePeer;
   struct Impl;

@@ -24,6 +24,7 @@
 #include "netd/daemon/clat_service.h"
 #include "netd/daemon/commit_log.h"
 #include "netd/daemon/file.h"
+#include "netd/daemon/link_watch.h"
 #include "netd/daemon/log.h"
 #include "netd/daemon/machine.h"
 #include "netd/daemon/persistent_policy.h"
@@ -133,6 +134,7 @@ class Daemon {
   LoggingObserver observer_;
   EventPtr<event_base> base_;
   std::unique_ptr<ClatService> clat_;
+  std::unique_ptr<LinkWatch> links_;
   std::vector<EventPtr<event>> events_;
   std::unique_ptr<Server> server_;
   bool stopping_ = false;
@@ -238,6 +240,10 @@ absl::optional<Failure> Daemon::Serve() {
     if (!clat.ok()) return LockFailure(clat.status());
     clat_ = *std::move(clat);
   }
+  absl::StatusOr<std::unique_ptr<LinkWatch>> links =
+      LinkWatch::Open(*engine_, base_.get());
+  if (!links.ok()) return Failure{kExitFailure, links.status()};
+  links_ = *std::move(links);
   const absl::Status dropped = DropPrivileges(
       clat_ == nullptr ? KeepPrivileges::kTables : KeepPrivileges::kNetwork);
   if (!dropped.ok()) return Failure{kExitFailure, dropped};
