@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "clat/change_log.h"
 #include "clat/settings.h"
 #include "clat/status.h"
 
@@ -39,6 +40,11 @@ class ClatInterface {
   // interface.
   virtual absl::StatusOr<std::vector<DiscoveredPrefix>> Discover(
       const std::string& interface) = 0;
+
+  // What changed after the change number `seen` (clat/change_log.h). Returns at
+  // once; ask again for what comes. Errors: kFailedPrecondition where nobody
+  // remembers.
+  virtual absl::StatusOr<Changes> ChangesAfter(uint64_t seen) = 0;
 };
 
 }  // namespace netpolicy::clat

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/kernel/errno_status.h"
 
@@ -136,6 +137,14 @@ absl::Status Controller::Init() {
 
 void Controller::Report(ControllerEvent::Kind kind,
                         const std::string& interface, std::string detail) {
+  using Kind = ControllerEvent::Kind;
+  changes_.Add({.time = absl::Now(),
+                .kind = kind == Kind::kOn        ? "on"
+                        : kind == Kind::kChanged ? "changed"
+                        : kind == Kind::kOff     ? "off"
+                                                 : "error",
+                .interface = interface,
+                .detail = detail});
   if (options_.observer)
     options_.observer({kind, interface, std::move(detail)});
 }

@@ -28,6 +28,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "bpf_progs/abi/clat.h"
+#include "clat/change_log.h"
 #include "clat/clat_interface.h"
 #include "clat/dns_query.h"
 #include "clat/installer.h"
@@ -106,6 +107,9 @@ class Controller final : public ClatInterface {
   // What it has heard of; asks nobody.
   absl::StatusOr<std::vector<DiscoveredPrefix>> Discover(
       const std::string& interface) override;
+  absl::StatusOr<Changes> ChangesAfter(uint64_t seen) override {
+    return changes_.After(seen);
+  }
 
   // Ends translation everywhere and removes the pins; the controller is of no
   // use after that.
@@ -174,6 +178,7 @@ class Controller final : public ClatInterface {
   UniqueFd timer_;
   std::map<std::string, Uplink> uplinks_;
   PrefixTable prefixes_;
+  ChangeLog changes_;
   Presence retry_ = Presence::kAbsent;  // something failed
   absl::Time looked_ = absl::InfinitePast();
 };

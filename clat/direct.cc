@@ -143,4 +143,9 @@ absl::StatusOr<std::vector<DiscoveredPrefix>> DirectClat::Discover(
   return found;
 }
 
+absl::StatusOr<Changes> DirectClat::ChangesAfter(uint64_t) {
+  return absl::FailedPreconditionError(
+      "follow translation: nobody remembers changes but a netd");
+}
+
 }  // namespace netpolicy::clat

@@ -37,6 +37,7 @@ class DirectClat final : public ClatInterface {
   absl::StatusOr<std::vector<UplinkStatus>> Uplinks() override;
   absl::StatusOr<std::vector<DiscoveredPrefix>> Discover(
       const std::string& interface) override;
+  absl::StatusOr<Changes> ChangesAfter(uint64_t seen) override;
 
  private:
   // Long enough for routers, then DNS, then duplicate address detection.

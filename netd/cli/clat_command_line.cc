@@ -99,6 +99,20 @@ void DefineClat(CLI::App& app, ClatArguments& arguments, Invocation& invocation,
   discover->callback(
       [&] { invocation.command = ClatDiscoverCommand{arguments.interface}; });
 
+  CLI::App* watch =
+      add("watch", "Print a line for each change, until it is interrupted");
+  watch->add_option("IFACE", arguments.interface, "The uplink (default: all)");
+  watch->add_flag("--all", arguments.all,
+                  "Begin with the changes before, as far as netd has them");
+  watch
+      ->add_option("--count", arguments.count,
+                   "End after so many lines (default: never)")
+      ->option_text("N");
+  watch->callback([&] {
+    invocation.command =
+        ClatWatchCommand{arguments.interface, arguments.all, arguments.count};
+  });
+
   for (CLI::App* command : {start, discover}) {
     command
         ->add_option("--dns", invocation.global.dns_servers,

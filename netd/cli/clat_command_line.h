@@ -3,6 +3,7 @@
 #define NETPOLICY_NETD_CLI_CLAT_COMMAND_LINE_H_
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ struct ClatArguments {
   std::string local4;
   std::string network6;
   std::vector<std::string> mappings;
+  bool all = false;
+  uint32_t count = 0;
 };
 
 // Adds `clat` and its commands. All must outlive the parsing; `status` gets the

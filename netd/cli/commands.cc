@@ -61,6 +61,9 @@ struct RunCommand {
   absl::Status operator()(const ClatDiscoverCommand& c) {
     return RunClatDiscover(c, session);
   }
+  absl::Status operator()(const ClatWatchCommand& c) {
+    return RunClatWatch(c, session);
+  }
   absl::Status operator()(const LogCommand& c) { return RunLog(c, session); }
   absl::Status operator()(const RollbackCommand& c) {
     return RunRollback(c, session);

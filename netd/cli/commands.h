@@ -39,6 +39,8 @@ absl::Status RunClatStop(const ClatStopCommand& command, Session& session);
 absl::Status RunClatStatus(const ClatStatusCommand& command, Session& session);
 absl::Status RunClatDiscover(const ClatDiscoverCommand& command,
                              Session& session);
+// Prints as it goes.
+absl::Status RunClatWatch(const ClatWatchCommand& command, Session& session);
 absl::Status RunLog(const LogCommand& command, Session& session);
 absl::Status RunRollback(const RollbackCommand& command, Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);

@@ -110,6 +110,23 @@ class FakeClat : public clat::ClatInterface {
     counters.bytes64 = 2000000000;
     return std::vector<clat::UplinkStatus>{off, on};
   }
+  absl::StatusOr<clat::Changes> ChangesAfter(uint64_t seen) override {
+    clat::ChangeLog log;
+    const absl::Time when = absl::FromUnixMillis(1750000000123);
+    log.Add({.time = when,
+             .kind = "on",
+             .interface = "wwan0",
+             .detail = "prefix=64:ff9b::/96 local4=192.0.0.1"});
+    log.Add({.time = when + absl::Seconds(5),
+             .kind = "off",
+             .interface = "wwan0",
+             .detail = "the link has IPv4 itself"});
+    log.Add({.time = when + absl::Seconds(6),
+             .kind = "error",
+             .interface = "eth0",
+             .detail = "add address 192.0.0.1: no"});
+    return log.After(seen);
+  }
   absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Discover(
       const std::string& interface) override {
     if (interface != "wwan0") return std::vector<clat::DiscoveredPrefix>();
@@ -164,6 +181,11 @@ class World {
     environment_.read_interfaces = [](const GlobalOptions&) {
       return std::vector<InterfaceTraffic>();
     };
+    environment_.stream = [this](absl::string_view text) {
+      absl::StrAppend(&streamed_, text);
+      return true;
+    };
+    environment_.wait = [](absl::Duration) { return false; };
     environment_.examine = [](const GlobalOptions&, const EngineStatus*) {
       using State = DoctorFinding::State;
       return DoctorReport{
@@ -222,7 +244,10 @@ class World {
   std::map<std::string, std::string>& files() { return files_; }
 
   Answer Ndc(const std::vector<std::string>& arguments) {
-    return Run(arguments, environment_);
+    streamed_.clear();
+    Answer answer = Run(arguments, environment_);
+    answer.out.insert(0, streamed_);
+    return answer;
   }
 
   // "$ ndc ..." and all that came of it.
@@ -246,6 +271,7 @@ class World {
   FakeNames names_;
   FakePolicy policy_;
   std::map<std::string, std::string> files_;
+  std::string streamed_;  // by the last command
   Environment environment_;
 };
 
@@ -360,6 +386,10 @@ TEST(Goldens, WhatEachCommandPrints) {
         "--network6 2001:db8:9::/64 --map 10.9.0.0/24=2001:db8:a::/120",
         "clat start nosuch0", "clat stop wwan0", "clat stop wwan0 --json",
         "clat stop nosuch0"}},
+      {"clat_watch",
+       {"clat watch --all", "clat watch --all wwan0 --json",
+        "clat watch --all --count 1", "clat watch",
+        "clat watch --socket /nowhere", "clat watch --count -1"}},
       {"clat_wrong",
        {"clat", "clat start", "clat start wwan0 --prefix 64:ff9b::/97",
         "clat start wwan0 --local4 1.2.3",

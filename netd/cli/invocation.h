@@ -86,6 +86,11 @@ struct ClatStatusCommand {
 struct ClatDiscoverCommand {
   std::string interface;
 };
+struct ClatWatchCommand {
+  std::string interface;  // "": all
+  bool all = false;       // also what changed before
+  uint32_t count = 0;     // lines; 0: as long as it goes
+};
 struct LogCommand {
   absl::optional<uint32_t> last;  // set: only so many, the newest
 };
@@ -102,7 +107,7 @@ using Command = absl::variant<
     ChainShowCommand, UidShowCommand, StatsCommand, ExplainCommand, WhyCommand,
     ReasonsCommand, DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
     ClatStartCommand, ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
-    LogCommand, RollbackCommand, CompletionCommand>;
+    ClatWatchCommand, LogCommand, RollbackCommand, CompletionCommand>;
 
 struct Invocation {
   GlobalOptions global;

@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/model/document.h"
 #include "netd/cli/commands.h"
@@ -93,6 +94,13 @@ int Main(int argc, char** argv) {
   environment.watch_interface = WatchInterface;
   environment.unwatch_interface = UnwatchInterface;
   environment.read_interfaces = ReadInterfaces;
+  environment.stream = [](absl::string_view text) {
+    return WriteAll(STDOUT_FILENO, text);
+  };
+  environment.wait = [](absl::Duration time) {
+    absl::SleepFor(time);
+    return true;
+  };
   environment.names = &names;
   environment.colour = ColourOfOutput();
 

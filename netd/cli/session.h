@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "clat/clat_interface.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/traffic/interface_traffic.h"
@@ -56,6 +57,10 @@ struct Environment {
   std::function<absl::StatusOr<std::vector<InterfaceTraffic>>(
       const GlobalOptions&)>
       read_interfaces;
+  // For commands that print as they go: writes to standard output at once;
+  // false when nobody reads any more. And waits; false when it is time to end.
+  std::function<bool(absl::string_view text)> stream;
+  std::function<bool(absl::Duration)> wait;
   Names* names = nullptr;
   Colour colour = Colour::kNever;
 };
@@ -95,6 +100,10 @@ class Session {
 
   // Adds to standard output.
   void Print(absl::string_view text) { out_.append(text.data(), text.size()); }
+  // Prints now; false when nobody reads any more.
+  bool Stream(absl::string_view text) { return environment_.stream(text); }
+  // False when it is time to end.
+  bool Wait(absl::Duration time) { return environment_.wait(time); }
   // `fields` behind {"version": kJsonVersion}, indented, with a newline.
   void PrintJson(const Json& fields);
 

@@ -109,6 +109,17 @@ TEST_F(NetdClatTest, FollowsRoutersAndIsNotNeededForPackets) {
   EXPECT_EQ(After(Ndc("clat status"), "addresses"), addresses);
   ExpectPing();
 
+  // Somebody follows what happens from here on.
+  const std::string watched = bed_->scratch().File("watched");
+  auto watch = clat::testing::StartProgram(
+      bed_->host(),
+      {"/bin/sh", "-c",
+       absl::StrCat("exec netd/cli/ndc --socket ", Socket(),
+                    " clat watch --count 2")},
+      watched);
+  ASSERT_THAT(watch, IsOk());
+  absl::SleepFor(absl::Seconds(1));
+
   ASSERT_THAT(Testbed::Shell(bed_->host(),
                              "ip addr add 10.7.0.1/24 dev eth0 && "
                              "ip route add default via 10.7.0.2"),
@@ -119,6 +130,11 @@ TEST_F(NetdClatTest, FollowsRoutersAndIsNotNeededForPackets) {
               IsOk());
   EXPECT_TRUE(StatusSays("eth0 (automatic): translates")) << netd->Output();
   ExpectPing();
+  absl::SleepFor(absl::Milliseconds(500));
+  EXPECT_THAT(clat::testing::ReadFile(watched),
+              ::testing::MatchesRegex(
+                  "[^\n]*Z  eth0  off  the link has IPv4 itself\n"
+                  "[^\n]*Z  eth0  on  prefix=2001:db8:64::/96 [^\n]*\n"));
   Stop(*netd);
 }
 

@@ -38,6 +38,16 @@ absl::StatusOr<clat::DiscoveredPrefix> FromWire(
   return result;
 }
 
+service::ClatChange ToWire(const clat::Change& change) {
+  service::ClatChange message;
+  message.set_number(change.number);
+  message.set_time_ns(absl::ToUnixNanos(change.time));
+  message.set_kind(change.kind);
+  message.set_interface(change.interface);
+  message.set_detail(change.detail);
+  return message;
+}
+
 template <typename Counters, size_t kSize>
 void CountersToWire(const uint64_t (&numbers)[kSize], Counters* messages) {
   for (uint32_t i = 0; i < kSize; ++i) {
@@ -189,6 +199,7 @@ absl::StatusOr<service::ClatResponse> RunClat(
     return absl::InvalidArgumentError("decode clat: operation: missing");
   }
   if (request.operation() != service::ClatRequest::OPERATION_UPLINKS &&
+      request.operation() != service::ClatRequest::OPERATION_CHANGES &&
       request.interface().empty()) {
     return absl::InvalidArgumentError("decode clat: interface: missing");
   }
@@ -214,6 +225,15 @@ absl::StatusOr<service::ClatResponse> RunClat(
       for (const clat::DiscoveredPrefix& prefix : prefixes) {
         *response.add_prefixes() = ToWire(prefix);
       }
+      break;
+    }
+    case service::ClatRequest::OPERATION_CHANGES: {
+      NP_ASSIGN_OR_RETURN(const clat::Changes changes,
+                          clat.ChangesAfter(request.seen()));
+      for (const clat::Change& change : changes.list) {
+        *response.add_changes() = ToWire(change);
+      }
+      response.set_last_change(changes.last);
       break;
     }
   }
@@ -249,6 +269,18 @@ absl::StatusOr<std::vector<clat::DiscoveredPrefix>> PrefixesFromWire(
     prefixes.push_back(one);
   }
   return prefixes;
+}
+
+clat::Changes ChangesFromWire(const service::ClatResponse& response) {
+  clat::Changes changes{.list = {}, .last = response.last_change()};
+  for (const service::ClatChange& message : response.changes()) {
+    changes.list.push_back({.number = message.number(),
+                            .time = absl::FromUnixNanos(message.time_ns()),
+                            .kind = message.kind(),
+                            .interface = message.interface(),
+                            .detail = message.detail()});
+  }
+  return changes;
 }
 
 }  // namespace netpolicy

@@ -32,6 +32,7 @@ absl::StatusOr<std::vector<clat::UplinkStatus>> UplinksFromWire(
     const service::ClatResponse& response);
 absl::StatusOr<std::vector<clat::DiscoveredPrefix>> PrefixesFromWire(
     const service::ClatResponse& response);
+clat::Changes ChangesFromWire(const service::ClatResponse& response);
 
 }  // namespace netpolicy
 

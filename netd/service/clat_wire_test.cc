@@ -35,7 +35,11 @@ class FakeClat final : public clat::ClatInterface {
       const std::string&) override {
     return prefixes;
   }
+  absl::StatusOr<clat::Changes> ChangesAfter(uint64_t seen) override {
+    return log.After(seen);
+  }
 
+  clat::ChangeLog log;
   std::string started;
   clat::UplinkSettings with;
   std::vector<clat::UplinkStatus> uplinks;
@@ -119,6 +123,29 @@ TEST(ClatWire, PrefixesComeAsTheyWere) {
   ASSERT_EQ(prefixes->size(), 1u);
   EXPECT_EQ((*prefixes)[0].prefix, Prefix().prefix);
   EXPECT_EQ((*prefixes)[0].source, "router");
+}
+
+TEST(ClatWire, ChangesComeAsTheyWere) {
+  FakeClat clat;
+  clat.log.Add({.kind = "on"});
+  clat.log.Add({.time = absl::FromUnixMillis(1750000000123),
+                .kind = "off",
+                .interface = "wwan0",
+                .detail = "the link has IPv4 itself"});
+  service::ClatRequest request =
+      ClatToWire(service::ClatRequest::OPERATION_CHANGES, "");
+  request.set_seen(1);
+  auto response = RunClat(request, clat);
+  ASSERT_THAT(response, IsOk());
+  const clat::Changes changes = ChangesFromWire(*response);
+  EXPECT_EQ(changes.last, 2u);
+  ASSERT_EQ(changes.list.size(), 1u);
+  const clat::Change& change = changes.list[0];
+  EXPECT_EQ(change.number, 2u);
+  EXPECT_EQ(change.time, absl::FromUnixMillis(1750000000123));
+  EXPECT_EQ(change.kind, "off");
+  EXPECT_EQ(change.interface, "wwan0");
+  EXPECT_EQ(change.detail, "the link has IPv4 itself");
 }
 
 TEST(ClatWire, WhatMakesNoSenseIsRefused) {

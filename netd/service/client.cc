@@ -370,4 +370,14 @@ absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Client::Discover(
   return PrefixesFromWire(response.clat());
 }
 
+absl::StatusOr<clat::Changes> Client::ChangesAfter(uint64_t seen) {
+  service::Request request;
+  *request.mutable_clat() =
+      ClatToWire(service::ClatRequest::OPERATION_CHANGES, "");
+  request.mutable_clat()->set_seen(seen);
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "clat", Repeat::kSafe));
+  return ChangesFromWire(response.clat());
+}
+
 }  // namespace netpolicy

@@ -86,6 +86,7 @@ class Client final : public PolicyInterface,
   absl::StatusOr<std::vector<clat::UplinkStatus>> Uplinks() override;
   absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Discover(
       const std::string& interface) override;
+  absl::StatusOr<clat::Changes> ChangesAfter(uint64_t seen) override;
 
  private:
   // Whether a call may be sent again after its answer was lost.

@@ -156,6 +156,9 @@ class NoUplinks final : public clat::ClatInterface {
       const std::string&) override {
     return std::vector<clat::DiscoveredPrefix>();
   }
+  absl::StatusOr<clat::Changes> ChangesAfter(uint64_t) override {
+    return clat::Changes();
+  }
 };
 
 TEST_F(HandlerTest, WhoMayReadMayLookAtTranslation) {
@@ -169,6 +172,7 @@ TEST_F(HandlerTest, WhoMayReadMayLookAtTranslation) {
   for (const auto& [operation, readers] :
        {std::pair(service::ClatRequest::OPERATION_UPLINKS, true),
         std::pair(service::ClatRequest::OPERATION_DISCOVER, true),
+        std::pair(service::ClatRequest::OPERATION_CHANGES, true),
         std::pair(service::ClatRequest::OPERATION_START, false),
         std::pair(service::ClatRequest::OPERATION_STOP, false)}) {
     service::Request request;
