@@ -17,7 +17,7 @@
 // The major number changes when a program of one version must not run over the
 // tables of the other; the minor number when something was added that the older
 // side may ignore.
-#define NP_ABI_MAJOR 2
+#define NP_ABI_MAJOR 3
 #define NP_ABI_MINOR 0
 
 #define NP_SLOTS 2
@@ -35,7 +35,8 @@ struct np_control {
                 // is enforced
   __u32 netns;  // network namespace that names of interfaces are meant in: its
                 // inode number. That of whoever set up or adopted the tables.
-  __u32 pad;    // 0
+  __u32 rows_per_uid;  // detailed rows of np_counters that a UID may take; 0:
+                       // any number. Written once.
 
   // Programs read none of what follows.
   __u64 sequence;  // steps on before anybody changes any policy table; odd

@@ -11,10 +11,15 @@
 // A row is a position in the per-CPU array np_counters; np_rows says which one
 // belongs to which key; np_free_rows holds the positions nobody uses. The first
 // packet of a key pops a free row and enters it in np_rows; later packets find
-// it in their socket's storage. Row 0 takes what no row could be found for.
+// it in their socket's storage.
 //
-// Written by: the cgroup_skb programs; np_free_rows also by libpolicy, which
-// fills it once. Read by: libpolicy. Counters only grow.
+// When no row is free, or the UID has np_control.rows_per_uid of them already
+// (np_uid_share), the packet goes to the row of its UID alone, whose key is
+// (UID, 0, 0, NP_NO_IFINDEX) and which comes from np_free_uid, where
+// nothing else takes rows from. Row 0 takes what is left when that is empty.
+//
+// Written by: the cgroup_skb programs; the free rows also by libpolicy, which
+// fills them in once. Read by: libpolicy. Counters only grow.
 
 #define NP_INGRESS 0
 #define NP_EGRESS 1
@@ -25,12 +30,14 @@
 #define NP_BIND 4          /* bind() */
 
 #define NP_OVERFLOW_ROW 0
+#define NP_NO_IFINDEX 0 /* in np_row_key: a UID's own row, any interface */
 
 struct np_row_key {
   __u32 uid;          // charged UID; NP_UID_NONE: no owner
   __u32 tag;          // 0: untagged
   __u32 counter_set;  // 0: default
-  __u32 ifindex;      // in the packet's network namespace, from 1
+  __u32 ifindex;      // in the packet's network namespace, from 1; or
+                      // NP_NO_IFINDEX
 };
 
 NP_ASSERT_SIZE(struct np_row_key, 4 * 4);
@@ -40,6 +47,17 @@ struct np_row {
 };
 
 NP_ASSERT_SIZE(struct np_row, 4);
+
+// np_uid_share: rows that a charged UID has taken from np_free_rows.
+//
+// Written by: the cgroup_skb programs, when a key gets its row. Read by: them,
+// when a packet has no row yet. CPUs that make rows of one UID at once may each
+// pass the limit by one.
+struct np_uid_share {
+  __u32 rows;
+};
+
+NP_ASSERT_SIZE(struct np_uid_share, 4);
 
 // np_counter_set: the counter set that a charged UID's traffic goes to, such as
 // 1 while it is in the foreground.

@@ -9,6 +9,7 @@
 #include "bpf_progs/abi/socket.h"
 #include "bpf_progs/abi/stats.h"
 #include "bpf_progs/lib/loss.h"
+#include "bpf_progs/lib/policy.h"
 #include "bpf_progs/lib/wire_length.h"
 #include "bpf_progs/maps/policy_maps.h"
 
@@ -49,25 +50,57 @@ static __always_inline struct np_row_key np_row_key_of(
   return key;
 }
 
-// The row of a key, made when it is the key's first packet; NP_OVERFLOW_ROW
-// when there is none.
-static __always_inline __u32 np_row_of(const struct np_row_key* key) {
-  struct np_row* found = bpf_map_lookup_elem(&np_rows, key);
+// Takes a row out of `free` for a key that has none and adds one to `taken`,
+// which may be null. NP_OVERFLOW_ROW: there is none.
+static __always_inline __u32 np_take_row(void* free,
+                                         const struct np_row_key* key,
+                                         __u32* taken) {
+  const struct np_row* found;
   struct np_row row;
 
-  if (found) return found->row;
-  if (bpf_map_pop_elem(&np_free_rows, &row)) goto full;
+  if (bpf_map_pop_elem(free, &row)) return NP_OVERFLOW_ROW;
   if (bpf_map_update_elem(&np_rows, key, &row, BPF_NOEXIST)) {
-    bpf_map_push_elem(&np_free_rows, &row, 0);
+    bpf_map_push_elem(free, &row, 0);
     found = bpf_map_lookup_elem(&np_rows, key);  // another CPU was first
-    if (!found) goto full;
-    return found->row;
+    return found ? found->row : NP_OVERFLOW_ROW;
   }
+  if (taken) __sync_fetch_and_add(taken, 1);
   return row.row;
+}
 
-full:
-  np_count_loss(NP_LOSS_ROWS_FULL);
-  return NP_OVERFLOW_ROW;
+// The UID's share, made when it is the UID's first row; null when np_uid_share
+// is full.
+static __always_inline struct np_uid_share* np_share_of(__u32 uid) {
+  struct np_uid_key key = {.uid = uid};
+  struct np_uid_share* share = bpf_map_lookup_elem(&np_uid_share, &key);
+  struct np_uid_share none = {};
+
+  if (share) return share;
+  bpf_map_update_elem(&np_uid_share, &key, &none, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&np_uid_share, &key);
+}
+
+// The row of a key, made when it is the key's first packet. When the UID may
+// have no more rows or none is left: the UID's own; last, NP_OVERFLOW_ROW.
+static __always_inline __u32 np_row_of(const struct np_row_key* key) {
+  const struct np_row* found = bpf_map_lookup_elem(&np_rows, key);
+  struct np_row_key uid_key = {.uid = key->uid, .ifindex = NP_NO_IFINDEX};
+  __u32 limit = np_rows_per_uid();
+  struct np_uid_share* share = NULL;
+  __u32 why = NP_LOSS_ROWS_SHARE;
+  __u32 row;
+
+  if (found) return found->row;
+  if (limit) share = np_share_of(key->uid);
+  if (!limit || (share && share->rows < limit)) {
+    row = np_take_row(&np_free_rows, key, share ? &share->rows : NULL);
+    if (row != NP_OVERFLOW_ROW) return row;
+    why = NP_LOSS_ROWS_TAKEN;
+  }
+  found = bpf_map_lookup_elem(&np_rows, &uid_key);
+  row = found ? found->row : np_take_row(&np_free_uid, &uid_key, NULL);
+  np_count_loss(row == NP_OVERFLOW_ROW ? NP_LOSS_ROWS_FULL : why);
+  return row;
 }
 
 static __always_inline void np_count_drop(const struct np_drop_key* key,

@@ -22,6 +22,14 @@ static __always_inline __u64 np_read_active(void) {
   return control ? *(const volatile __u64*)&control->active : 0;
 }
 
+// Rows of counters that a UID may take; 0: any number.
+static __always_inline __u32 np_rows_per_uid(void) {
+  __u32 zero = 0;
+  const struct np_control* control = bpf_map_lookup_elem(&np_control, &zero);
+
+  return control ? control->rows_per_uid : 0;
+}
+
 static __always_inline const struct np_policy_config* np_config_of(__u32 slot) {
   const struct np_policy_config* config =
       bpf_map_lookup_elem(&np_config, &slot);

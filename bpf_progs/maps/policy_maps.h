@@ -68,6 +68,14 @@ struct {
   __type(value, struct np_row);
 } np_rows SEC(".maps");
 
+// Missing entry: the UID has taken no row.
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 1);  // load
+  __type(key, struct np_uid_key);
+  __type(value, struct np_uid_share);
+} np_uid_share SEC(".maps");
+
 // Missing entry: counter set 0. Not preallocated, as the kernel would give the
 // memory of a removed entry to another UID while a program may be reading it.
 struct {
@@ -84,6 +92,13 @@ struct {
   __uint(max_entries, 1);  // load
   __type(value, struct np_row);
 } np_free_rows SEC(".maps");
+
+// Empty: every row for a UID alone is taken.
+struct {
+  __uint(type, BPF_MAP_TYPE_QUEUE);
+  __uint(max_entries, 1);  // load
+  __type(value, struct np_row);
+} np_free_uid SEC(".maps");
 
 // Missing entry: impossible (array).
 struct {

@@ -113,6 +113,7 @@ class EngineFixture : public ::testing::Test {
     options.pin_dir = bpffs_->File("netpolicy");
     options.max_uids = 8;
     options.max_rows = 16;
+    options.max_uid_rows = 4;
     options.max_drops = 16;
     return options;
   }

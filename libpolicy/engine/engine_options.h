@@ -37,8 +37,14 @@ struct EngineOptions {
 
   // Sizes, which count when the tables are made. Adopted tables keep theirs.
   uint32_t max_uids = 16384;      // that a policy may mention; 1 to 2^24
-  uint32_t max_rows = 16384;      // of traffic counters; 2 to 2^24
-  uint32_t max_drops = 4096;      // rows of drop counters; 1 to 2^24
+  uint32_t max_rows = 16384;      // of traffic counters, one for each UID, tag,
+                                  // counter set and interface; 2 to 2^24
+  uint32_t max_rows_per_uid = 0;  // of these that one UID may take; 0: a
+                                  // quarter. CPUs that make rows of a UID at
+                                  // once may each pass it by one
+  uint32_t max_uid_rows = 2048;  // for UIDs as a whole, kept for those that get
+                                 // no further row of the ones above; 1 to 2^24
+  uint32_t max_drops = 4096;     // rows of drop counters; 1 to 2^24
   uint32_t max_interfaces = 128;  // names and prefixes of names that a policy
                                   // may mention; 1 to 2^24
   uint32_t max_prefixes = 16384;  // addresses of a policy's network rules, once

@@ -298,7 +298,7 @@ TEST_F(EngineTest, StatusTellsWhatIsInTheKernel) {
   ASSERT_THAT(engine->Commit({Deny(1), Deny(2)}, {}), IsOk());
   auto status = engine->Status();
   ASSERT_THAT(status, IsOk());
-  EXPECT_EQ(status->abi_major, 2u);
+  EXPECT_EQ(status->abi_major, 3u);
   EXPECT_EQ(status->cgroup, cgroup_->path());
   EXPECT_EQ(status->cgroup_id, cgroup_->id());
   EXPECT_EQ(status->pin_dir, Options().pin_dir);
@@ -308,7 +308,7 @@ TEST_F(EngineTest, StatusTellsWhatIsInTheKernel) {
     EXPECT_NE(program.link_id, 0u) << program.name;
     EXPECT_GT(program.xlated_bytes, 0u) << program.name;
   }
-  EXPECT_THAT(status->maps, SizeIs(20));
+  EXPECT_THAT(status->maps, SizeIs(22));
   for (const MapStatus& map : status->maps) {
     EXPECT_NE(map.id, 0u) << map.name;
     if (map.name == "np_uid_index") {
@@ -316,7 +316,7 @@ TEST_F(EngineTest, StatusTellsWhatIsInTheKernel) {
       EXPECT_EQ(map.used_entries, 2u);
     }
   }
-  EXPECT_THAT(status->losses, SizeIs(8));
+  EXPECT_THAT(status->losses, SizeIs(10));
 }
 
 TEST_F(EngineTest, StatsOfNoTrafficAreEmpty) {
@@ -327,7 +327,7 @@ TEST_F(EngineTest, StatsOfNoTrafficAreEmpty) {
   EXPECT_THAT(stats->rows, IsEmpty());
   EXPECT_THAT(stats->drops, IsEmpty());
   EXPECT_EQ(stats->overflow_rx.packets, 0u);
-  ASSERT_THAT(stats->losses, SizeIs(8));
+  ASSERT_THAT(stats->losses, SizeIs(10));
   EXPECT_EQ(stats->losses[0].name, "slow_path");
 }
 

@@ -64,14 +64,25 @@ absl::StatusOr<Found> LookForTables(const PinDirectory& pins) {
   return control.ready == 1 ? Found::kReady : Found::kHalfMade;
 }
 
+// Those for whole UIDs come first, so that the rows in use are the first ones
+// but for a few.
 absl::Status FillFreeRows(const Tables& tables) {
-  std::vector<np_row> rows;
-  for (uint32_t row = NP_OVERFLOW_ROW + 1;
-       row < tables.counters.info().max_entries; ++row) {
-    rows.push_back({.row = row});
+  uint32_t row = NP_OVERFLOW_ROW + 1;
+  for (const RawMap* free : {&tables.free_uid_rows, &tables.free_rows}) {
+    std::vector<np_row> rows;
+    for (uint32_t i = 0; i < free->info().max_entries; ++i) {
+      rows.push_back({.row = row++});
+    }
+    size_t done = 0;
+    NP_RETURN_IF_ERROR(
+        free->UpdateBatch(nullptr, rows.data(), rows.size(), done));
   }
-  size_t done = 0;
-  return tables.free_rows.UpdateBatch(nullptr, rows.data(), rows.size(), done);
+  return absl::OkStatus();
+}
+
+uint32_t RowsPerUid(const EngineOptions& options) {
+  if (options.max_rows_per_uid != 0) return options.max_rows_per_uid;
+  return std::max(1u, options.max_rows / 4);
 }
 
 // Names of interfaces are meant in the network namespace of this thread.
@@ -125,6 +136,8 @@ absl::Status LoadFresh(const EngineOptions& options, const PinDirectory& pins,
   NP_ASSIGN_OR_RETURN(auto writer, MakeKernelTableWriter(tables));
   NP_RETURN_IF_ERROR(
       Committer(tables, std::move(writer)).Initialize(options.initial_policy));
+
+  tables.control_entry().rows_per_uid = RowsPerUid(options);
 
   const std::vector<const RawMap*> maps = tables.All();
   for (size_t i = 0; i < maps.size(); ++i) {

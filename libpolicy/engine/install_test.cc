@@ -103,13 +103,14 @@ TEST_F(InstallTest, PinsAreExactlyThese) {
   EXPECT_EQ(engine->open_report().start, OpenReport::Start::kLoaded);
   EXPECT_THAT(ListPins(PinDir()),
               IsOkAndHolds(ElementsAre("links", "maps", "programs")));
-  EXPECT_THAT(ListPins(PinDir() + "/maps"),
-              IsOkAndHolds(ElementsAre(
-                  "np_bind_ports", "np_chain", "np_config", "np_control",
-                  "np_counter_set", "np_counters", "np_discard", "np_drops",
-                  "np_fence", "np_free_rows", "np_interface", "np_loss",
-                  "np_network_rule", "np_prefix", "np_refused", "np_rows",
-                  "np_socket", "np_source", "np_uid_index", "np_uid_policy")));
+  EXPECT_THAT(
+      ListPins(PinDir() + "/maps"),
+      IsOkAndHolds(ElementsAre(
+          "np_bind_ports", "np_chain", "np_config", "np_control",
+          "np_counter_set", "np_counters", "np_discard", "np_drops", "np_fence",
+          "np_free_rows", "np_free_uid", "np_interface", "np_loss",
+          "np_network_rule", "np_prefix", "np_refused", "np_rows", "np_socket",
+          "np_source", "np_uid_index", "np_uid_policy", "np_uid_share")));
   EXPECT_THAT(
       ListPins(PinDir() + "/programs"),
       IsOkAndHolds(ElementsAre(
@@ -375,7 +376,7 @@ TEST_F(InstallTest, WrongPlacesAreRefusedAndLeftAsTheyWere) {
 TEST_F(InstallTest, SizesOutOfRangeAreRefusedAndNothingIsLeft) {
   for (uint32_t EngineOptions::*size :
        {&EngineOptions::max_uids, &EngineOptions::max_rows,
-        &EngineOptions::max_drops}) {
+        &EngineOptions::max_uid_rows, &EngineOptions::max_drops}) {
     for (uint32_t value : {0u, (1u << 24) + 1}) {
       EngineOptions options = Options();
       options.*size = value;
@@ -409,10 +410,10 @@ TEST_F(InstallTest, TablesOfAnotherVersionAreRefused) {
   ASSERT_NE(engine, nullptr);
   engine.reset();
   for (const Row& row : {
-           Row{"newer", NP_ABI_MAGIC, 3, 0,
-               "table layout 3.0 is newer than 2.0"},
+           Row{"newer", NP_ABI_MAGIC, 4, 0,
+               "table layout 4.0 is newer than 3.0"},
            Row{"older", NP_ABI_MAGIC, 1, 9,
-               "table layout 1.9 is older than 2.0"},
+               "table layout 1.9 is older than 3.0"},
            Row{"foreign", 0x12345678, 1, 0, "np_control is not ours"},
        }) {
     SetControl([&row](np_control& control) {
@@ -475,7 +476,7 @@ TEST_F(InstallTest, WhatIsHalfMadeIsRemovedAndMadeAnew) {
   auto again = Open();
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(again->open_report().start, OpenReport::Start::kLoaded);
-  EXPECT_EQ(again->open_report().leftovers_removed, 37);
+  EXPECT_EQ(again->open_report().leftovers_removed, 39);
   EXPECT_EQ(PolicyOf(*again).policy, Policy());
 }
 

@@ -62,6 +62,7 @@ absl::StatusOr<PolicyObject> PolicyObject::Open() {
 absl::Status PolicyObject::SetSizes(const EngineOptions& options) {
   NP_RETURN_IF_ERROR(CheckRange("max_uids", options.max_uids, 1));
   NP_RETURN_IF_ERROR(CheckRange("max_rows", options.max_rows, 2));
+  NP_RETURN_IF_ERROR(CheckRange("max_uid_rows", options.max_uid_rows, 1));
   NP_RETURN_IF_ERROR(CheckRange("max_drops", options.max_drops, 1));
   NP_RETURN_IF_ERROR(CheckRange("max_interfaces", options.max_interfaces, 1));
   NP_RETURN_IF_ERROR(
@@ -77,10 +78,12 @@ absl::Status PolicyObject::SetSizes(const EngineOptions& options) {
   const std::pair<bpf_map*, uint32_t> sizes[] = {
       {skeleton_->maps.np_uid_index, positions},
       {skeleton_->maps.np_uid_policy, positions * NP_SLOTS},
-      {skeleton_->maps.np_rows, options.max_rows},
+      {skeleton_->maps.np_rows, options.max_rows + options.max_uid_rows},
+      {skeleton_->maps.np_uid_share, options.max_rows},
       // Row 0 is never free.
       {skeleton_->maps.np_free_rows, options.max_rows - 1},
-      {skeleton_->maps.np_counters, options.max_rows},
+      {skeleton_->maps.np_free_uid, options.max_uid_rows},
+      {skeleton_->maps.np_counters, options.max_rows + options.max_uid_rows},
       {skeleton_->maps.np_drops, options.max_drops},
       {skeleton_->maps.np_counter_set, options.max_uids},
       // Each slot has its own.

@@ -18,8 +18,8 @@ namespace {
 
 // By number (bpf_progs/abi/loss.h).
 constexpr const char* kLossNames[] = {
-    "slow_path",  "no_socket",  "socket_storage", "rows_full",
-    "drops_full", "unparsable", "tables",         "refused",
+    "slow_path",  "no_socket", "socket_storage", "rows_full",  "drops_full",
+    "unparsable", "tables",    "refused",        "rows_share", "rows_taken",
 };
 static_assert(std::size(kLossNames) == NP_LOSSES);
 

@@ -86,11 +86,17 @@ absl::StatusOr<Tables> Tables::Open(
   NP_ASSIGN_OR_RETURN(
       auto refused,
       ReadOnlyMap<np_refused_key, np_refused>::Open(std::move(fds[19])));
+  NP_ASSIGN_OR_RETURN(
+      auto uid_shares,
+      ReadOnlyMap<np_uid_key, np_uid_share>::Open(std::move(fds[20])));
+  NP_ASSIGN_OR_RETURN(RawMap free_uid_rows, RawMap::Open(std::move(fds[21])));
 
   // Mapped tables are arrays: nothing else can be mapped.
   NP_RETURN_IF_ERROR(CheckType(uid_index.info(), BPF_MAP_TYPE_HASH));
   NP_RETURN_IF_ERROR(CheckType(rows.info(), BPF_MAP_TYPE_HASH));
   NP_RETURN_IF_ERROR(CheckType(free_rows.info(), BPF_MAP_TYPE_QUEUE));
+  NP_RETURN_IF_ERROR(CheckType(uid_shares.info(), BPF_MAP_TYPE_HASH));
+  NP_RETURN_IF_ERROR(CheckType(free_uid_rows.info(), BPF_MAP_TYPE_QUEUE));
   NP_RETURN_IF_ERROR(CheckType(counters.info(), BPF_MAP_TYPE_PERCPU_ARRAY));
   NP_RETURN_IF_ERROR(CheckType(drops.info(), BPF_MAP_TYPE_PERCPU_HASH));
   NP_RETURN_IF_ERROR(CheckType(loss.info(), BPF_MAP_TYPE_PERCPU_ARRAY));
@@ -117,7 +123,8 @@ absl::StatusOr<Tables> Tables::Open(
       std::move(loss),          std::move(socket),     std::move(fence),
       std::move(counter_sets),  std::move(interfaces), std::move(prefixes),
       std::move(network_rules), std::move(discards),   std::move(bind_ports),
-      std::move(source),        std::move(refused)};
+      std::move(source),        std::move(refused),    std::move(uid_shares),
+      std::move(free_uid_rows)};
 }
 
 std::vector<const RawMap*> Tables::All() const {
@@ -127,7 +134,8 @@ std::vector<const RawMap*> Tables::All() const {
           &loss.raw(),         &socket.raw(),     &fence,
           &counter_sets.raw(), &interfaces.raw(), &prefixes.raw(),
           &network_rules.map,  &discards.raw(),   &bind_ports.map,
-          &source.map,         &refused.raw()};
+          &source.map,         &refused.raw(),    &uid_shares.raw(),
+          &free_uid_rows};
 }
 
 }  // namespace netpolicy

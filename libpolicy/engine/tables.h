@@ -27,12 +27,13 @@
 namespace netpolicy {
 
 // Names of the tables, which are also those of their pins.
-inline constexpr std::array<absl::string_view, 20> kTableNames = {
+inline constexpr std::array<absl::string_view, 22> kTableNames = {
     "np_control",     "np_config",     "np_chain",     "np_uid_index",
     "np_uid_policy",  "np_rows",       "np_free_rows", "np_counters",
     "np_drops",       "np_loss",       "np_socket",    "np_fence",
     "np_counter_set", "np_interface",  "np_prefix",    "np_network_rule",
-    "np_discard",     "np_bind_ports", "np_source",    "np_refused"};
+    "np_discard",     "np_bind_ports", "np_source",    "np_refused",
+    "np_uid_share",   "np_free_uid"};
 
 // A table that is read, or written, through memory.
 template <typename Value>
@@ -65,6 +66,8 @@ struct Tables {
   MappedTable<uint64_t> bind_ports;
   MappedTable<uint64_t> source;
   ReadOnlyMap<np_refused_key, np_refused> refused;
+  ReadOnlyMap<np_uid_key, np_uid_share> uid_shares;
+  RawMap free_uid_rows;
 
   // Takes each table from `descriptor_of(name)`. Errors: those of the source;
   // kFailedPrecondition when sizes don't fit each other or the ABI headers.

@@ -34,6 +34,7 @@ std::vector<Configuration> Configurations() {
   EngineOptions embedded;
   embedded.max_uids = 256;
   embedded.max_rows = 512;
+  embedded.max_uid_rows = 64;
   embedded.max_drops = 128;
   embedded.max_interfaces = 16;
   embedded.max_prefixes = 256;

@@ -8,7 +8,7 @@
 namespace netpolicy::testing {
 
 absl::StatusOr<std::unique_ptr<Testbed>> Testbed::Create(
-    const VethOptions& veth_options) {
+    const VethOptions& veth_options, const EngineOptions& engine_options) {
   NP_ASSIGN_OR_RETURN(BpfFs bpffs, BpfFs::Mount());
   NP_ASSIGN_OR_RETURN(TestCgroup cgroup, TestCgroup::Create());
   NP_ASSIGN_OR_RETURN(NetNamespace app_ns, NetNamespace::Create());
@@ -22,6 +22,7 @@ absl::StatusOr<std::unique_ptr<Testbed>> Testbed::Create(
   auto bed = std::unique_ptr<Testbed>(
       new Testbed(std::move(bpffs), std::move(cgroup), std::move(app_ns),
                   std::move(peer_ns), std::move(veth)));
+  bed->engine_options_ = engine_options;
   NP_RETURN_IF_ERROR(bed->Reopen());
   return bed;
 }
@@ -48,7 +49,7 @@ absl::Status Testbed::Apply(absl::string_view policy_json) {
 
 absl::Status Testbed::Reopen() {
   engine_.reset();
-  EngineOptions options;
+  EngineOptions options = engine_options_;
   options.cgroup = cgroup_.path();
   options.pin_dir = pin_dir();
   // Names of interfaces are meant where the applications are.

@@ -24,8 +24,9 @@ namespace netpolicy::testing {
 // Everything is taken down when it goes out of scope.
 class Testbed {
  public:
+  // `engine`: its sizes; where it is attached and pinned is the testbed's own.
   static absl::StatusOr<std::unique_ptr<Testbed>> Create(
-      const VethOptions& veth = {});
+      const VethOptions& veth = {}, const EngineOptions& engine = {});
 
   // An application: in the cgroup and the app namespace, with all capabilities,
   // so that only the policy can refuse it anything.
@@ -61,6 +62,7 @@ class Testbed {
   NetNamespace app_ns_;
   NetNamespace peer_ns_;
   VethPair veth_;
+  EngineOptions engine_options_;
   std::unique_ptr<Engine> engine_;
 };
 

@@ -33,7 +33,14 @@ constexpr LossMeaning kMeanings[] = {
      "no memory to keep a socket's verdict: judged the slow way "
      "(net.core.optmem_max)"},
     {"rows_full", LossMeaning::Kind::kCost,
-     "packets counted in the total, not for their UID: too few counter rows"},
+     "packets counted in the total, not for their UID: too few counter rows "
+     "(max_uid_rows)"},
+    {"rows_share", LossMeaning::Kind::kCost,
+     "packets counted for their UID, not by tag and interface: the UID has its "
+     "share of counter rows (max_rows_per_uid)"},
+    {"rows_taken", LossMeaning::Kind::kCost,
+     "packets counted for their UID, not by tag and interface: too few counter "
+     "rows (max_rows)"},
     {"drops_full", LossMeaning::Kind::kCost,
      "refused packets that were not counted: too few drop rows"},
     {"unparsable", LossMeaning::Kind::kCost,

@@ -46,7 +46,7 @@ StatsSnapshot MakeStats() {
        {1234, 1234567, 700, 1200000},
        {2345678, 3456789012345, 80000, 3450000000000}},
       {Uid{10001}, 0, 0, IfIndex{1}, {5, 500, 5, 500}, {5, 500, 5, 500}},
-      {Uid{10002}, 0, 0, IfIndex{7}, {1, 60, 1, 60}, {}},
+      {Uid{10002}, 0xf00, 1, IfIndex{7}, {1, 60, 1, 60}, {}},
       {kNoOwner, 0, 0, IfIndex{2}, {3, 180, 3, 180}, {2, 2047, 2, 2047}},
   };
   stats.overflow_rx = {10, 1000, 10, 1000};
@@ -74,7 +74,7 @@ StatsSnapshot MakeStats() {
   };
   stats.losses = {{"slow_path", 321}, {"no_socket", 5},  {"socket_storage", 0},
                   {"rows_full", 10},  {"drops_full", 0}, {"unparsable", 0},
-                  {"tables", 0}};
+                  {"tables", 0},      {"rows_share", 3}, {"rows_taken", 0}};
   return stats;
 }
 

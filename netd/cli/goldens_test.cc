@@ -239,6 +239,23 @@ class World {
     };
   }
 
+  // What `stats --json` said earlier, and of what may not be compared.
+  void AddReadings() {
+    files_["/proc/sys/kernel/random/boot_id"] = "b007\n";
+    const StatsSnapshot now = policy_.stats;
+    const auto read = [this] { return Ndc({"stats", "--json"}).out; };
+    policy_.stats.rows[0].tx = {2345000, 3456000000000, 79000, 3449000000000};
+    policy_.stats.drops[0].packets = 1;
+    policy_.stats.drops[0].bytes = 60;
+    files_["before.json"] = read();
+    policy_.stats.rows[0].tx.packets = 9000000;
+    files_["later.json"] = read();
+    policy_.stats = now;
+    files_["/proc/sys/kernel/random/boot_id"] = "b008\n";
+    files_["reboot.json"] = read();
+    files_["/proc/sys/kernel/random/boot_id"] = "b007\n";
+  }
+
   Environment& environment() { return environment_; }
   FakePolicy& policy() { return policy_; }
   std::map<std::string, std::string>& files() { return files_; }
@@ -345,9 +362,16 @@ TEST(Goldens, WhatEachCommandPrints) {
       {"default_edit",
        {"default rule deny", "default internet off --json",
         "default rule allow", "default rule maybe"}},
-      {"stats", {"stats", "stats --by iface", "stats --uid 10002"}},
+      {"stats",
+       {"stats", "stats --by iface", "stats --by tag", "stats --by set",
+        "stats --uid 10002", "stats --since before.json",
+        "stats --since before.json --json"}},
       {"stats_json", {"stats --json", "stats --by iface --json"}},
-      {"stats_wrong", {"stats --by colour", "stats --uid mallory"}},
+      {"stats_wrong",
+       {"stats --by colour", "stats --uid mallory", "stats --since gone.json",
+        "stats --since policy.json", "stats --since before.json --by tag",
+        "stats --since before.json --uid 10002", "stats --since reboot.json",
+        "stats --since later.json"}},
       {"explain",
        {"explain --uid alice", "explain --uid bob",
         "explain --uid bob --dir socket",
@@ -417,6 +441,7 @@ TEST(Goldens, WhatEachCommandPrints) {
     SCOPED_TRACE(test.name);
     World world;
     if (test.name == absl::string_view("interface")) world.AddInterfaces();
+    world.AddReadings();
     world.files()["policy.json"] = R"({
   "version": 1,
   // Nobody else stays awake.

@@ -53,8 +53,9 @@ struct UidShowCommand {
   std::vector<Uid> uids;
 };
 struct StatsCommand {
-  enum class By { kUid, kInterface } by = By::kUid;
+  enum class By { kUid, kInterface, kTag, kCounterSet } by = By::kUid;
   absl::optional<Uid> uid;  // set: of this UID only
+  std::string since;        // file of an earlier reading; "": none
 };
 struct ExplainCommand {
   ExplainQuery query;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "libpolicy/base/status_macros.h"
 #include "netd/cli/commands.h"
+#include "netd/cli/stats_reading.h"
 #include "netd/cli/units.h"
 
 namespace netpolicy::cli {
@@ -22,23 +23,6 @@ void Add(const TrafficCounters& from, TrafficCounters& to) {
   to.skb_bytes += from.skb_bytes;
 }
 
-// Packets that were refused, by Direction.
-struct Refused {
-  uint64_t ingress = 0;
-  uint64_t egress = 0;
-  uint64_t socket_create = 0;
-  uint64_t connect = 0;
-  uint64_t bind = 0;
-
-  uint64_t calls() const { return socket_create + connect + bind; }
-};
-
-struct Sum {
-  TrafficCounters rx;
-  TrafficCounters tx;
-  Refused refused;
-};
-
 void Add(const Sum& from, Sum& to) {
   Add(from.rx, to.rx);
   Add(from.tx, to.tx);
@@ -47,26 +31,6 @@ void Add(const Sum& from, Sum& to) {
   to.refused.socket_create += from.refused.socket_create;
   to.refused.connect += from.refused.connect;
   to.refused.bind += from.refused.bind;
-}
-
-void AddDrop(const DropRow& drop, Refused& refused) {
-  switch (drop.direction) {
-    case Direction::kIngress:
-      refused.ingress += drop.packets;
-      break;
-    case Direction::kEgress:
-      refused.egress += drop.packets;
-      break;
-    case Direction::kSocketCreate:
-      refused.socket_create += drop.packets;
-      break;
-    case Direction::kConnect:
-      refused.connect += drop.packets;
-      break;
-    case Direction::kBind:
-      refused.bind += drop.packets;
-      break;
-  }
 }
 
 Json CountersJson(const TrafficCounters& counters) {
@@ -89,15 +53,48 @@ Json RefusedJson(const Refused& refused) {
 }
 
 std::string InterfaceText(IfIndex ifindex, Names& names) {
+  if (ToInt(ifindex) == 0) return "any (uid's own row)";
   const absl::optional<std::string> name = names.InterfaceName(ifindex);
   return name.has_value()
              ? absl::StrCat(ToInt(ifindex), " (", Printable(*name), ")")
              : absl::StrCat(ToInt(ifindex));
 }
 
-bool HasTraffic(const StatsSnapshot& stats) {
-  return stats.overflow_rx.skbs != 0 || stats.overflow_tx.skbs != 0;
+// A tag in its usual spelling.
+std::string TagText(uint32_t tag) {
+  return tag == 0 ? "untagged" : absl::StrCat("0x", absl::Hex(tag));
 }
+
+std::string SubjectText(uint32_t subject, StatsCommand::By by,
+                        Session& session) {
+  switch (by) {
+    case StatsCommand::By::kUid:
+      return session.Who(Uid{subject});
+    case StatsCommand::By::kInterface:
+      return InterfaceText(IfIndex{subject}, session.names());
+    case StatsCommand::By::kTag:
+      return TagText(subject);
+    case StatsCommand::By::kCounterSet:
+      break;
+  }
+  return absl::StrCat(subject);
+}
+
+const char* SubjectTitle(StatsCommand::By by) {
+  switch (by) {
+    case StatsCommand::By::kUid:
+      return "uid";
+    case StatsCommand::By::kInterface:
+      return "interface";
+    case StatsCommand::By::kTag:
+      return "tag";
+    case StatsCommand::By::kCounterSet:
+      break;
+  }
+  return "counter set";
+}
+
+bool HasTraffic(const Sum& sum) { return sum.rx.skbs != 0 || sum.tx.skbs != 0; }
 
 class Table {
  public:
@@ -166,27 +163,29 @@ void PrintDrops(const StatsSnapshot& stats, Session& session) {
   session.Print(table.ToString(session.colour()));
 }
 
-Json StatsJson(const StatsSnapshot& stats, const std::map<Uid, Sum>& by_uid,
-               const std::map<IfIndex, Sum>& by_interface, StatsCommand::By by,
-               Names& names) {
+enum class Since { kTheTablesWereMade, kEarlierReading };
+
+Json StatsJson(const StatsSnapshot& stats, const StatsReading& reading,
+               Since since, Names& names) {
   Json rows = Json::array();
-  if (by == StatsCommand::By::kUid) {
-    for (const auto& [uid, sum] : by_uid) {
-      Json row = UidJson(uid, names);
-      row.update(SumJson(sum));
-      row["refused"] = RefusedJson(sum.refused);
-      rows.push_back(std::move(row));
+  for (const auto& [subject, sum] : reading.rows) {
+    Json row = Json::object();
+    if (reading.by == StatsCommand::By::kUid) {
+      row = UidJson(Uid{subject}, names);
+    } else {
+      row[std::string(SubjectName(reading.by))] = subject;
     }
-  } else {
-    for (const auto& [ifindex, sum] : by_interface) {
-      Json row = {{"ifindex", ToInt(ifindex)}};
+    if (reading.by == StatsCommand::By::kInterface) {
       if (const absl::optional<std::string> name =
-              names.InterfaceName(ifindex)) {
+              names.InterfaceName(IfIndex{subject})) {
         row["interface"] = TextJson(*name);
       }
-      row.update(SumJson(sum));
-      rows.push_back(std::move(row));
     }
+    row.update(SumJson(sum));
+    if (reading.by == StatsCommand::By::kUid) {
+      row["refused"] = RefusedJson(sum.refused);
+    }
+    rows.push_back(std::move(row));
   }
   Json drops = Json::array();
   for (const DropRow& drop : stats.drops) {
@@ -205,10 +204,14 @@ Json StatsJson(const StatsSnapshot& stats, const std::map<Uid, Sum>& by_uid,
     row["bytes"] = drop.bytes;
     drops.push_back(std::move(row));
   }
-  return {{"by", by == StatsCommand::By::kUid ? "uid" : "iface"},
-          {"rows", std::move(rows)},
-          {"overflow", SumJson({stats.overflow_rx, stats.overflow_tx, {}})},
-          {"drops", std::move(drops)}};
+  Json json = {{"by", std::string(ByName(reading.by))}};
+  if (reading.uid.has_value()) json["only_uid"] = ToInt(*reading.uid);
+  json["tables"] = {{"boot", reading.life.boot}, {"rows", reading.life.rows}};
+  if (since == Since::kEarlierReading) json["difference"] = true;
+  json["rows"] = std::move(rows);
+  json["overflow"] = SumJson(reading.overflow);
+  json["drops"] = std::move(drops);
+  return json;
 }
 
 void KeepOnly(Uid uid, StatsSnapshot& stats) {
@@ -220,49 +223,78 @@ void KeepOnly(Uid uid, StatsSnapshot& stats) {
   stats.overflow_tx = {};
 }
 
+absl::StatusOr<TablesLife> LifeOf(PolicyInterface& policy, Session& session) {
+  TablesLife life;
+  NP_ASSIGN_OR_RETURN(const EngineStatus status, policy.Status());
+  for (const MapStatus& map : status.maps) {
+    if (map.name == "np_rows") life.rows = map.id;
+  }
+  absl::StatusOr<std::string> boot =
+      session.environment().read_file("/proc/sys/kernel/random/boot_id");
+  if (boot.ok()) {
+    life.boot = std::string(absl::StripTrailingAsciiWhitespace(*boot));
+  }
+  return life;
+}
+
+// Leaves of the snapshot's drops those that the reading has.
+void KeepDrops(const StatsReading& reading, StatsSnapshot& stats) {
+  std::vector<DropRow> drops;
+  for (DropRow& drop : stats.drops) {
+    const auto it =
+        reading.drops.find({drop.uid, drop.direction, drop.reasons.bits()});
+    if (it == reading.drops.end()) continue;
+    drop.packets = it->second.first;
+    drop.bytes = it->second.second;
+    drops.push_back(std::move(drop));
+  }
+  stats.drops = std::move(drops);
+}
+
 }  // namespace
 
 absl::Status RunStats(const StatsCommand& command, Session& session) {
+  // Whoever compares wants to know first that it can be done.
+  absl::optional<StatsReading> before;
+  if (!command.since.empty()) {
+    NP_ASSIGN_OR_RETURN(const std::string text,
+                        session.environment().read_file(command.since));
+    NP_ASSIGN_OR_RETURN(before, ParseReading(text, command.since));
+  }
   NP_ASSIGN_OR_RETURN(PolicyInterface * policy, session.policy());
+  TablesLife life;
+  if (session.json() || before.has_value()) {
+    NP_ASSIGN_OR_RETURN(life, LifeOf(*policy, session));
+  }
   NP_ASSIGN_OR_RETURN(StatsSnapshot stats, policy->Stats());
   if (command.uid.has_value()) KeepOnly(*command.uid, stats);
-
-  std::map<Uid, Sum> by_uid;
-  std::map<IfIndex, Sum> by_interface;
-  for (const StatsRow& row : stats.rows) {
-    const Sum sum = {row.rx, row.tx, {}};
-    Add(sum, by_uid[row.uid]);
-    Add(sum, by_interface[row.ifindex]);
-  }
-  for (const DropRow& drop : stats.drops) {
-    AddDrop(drop, by_uid[drop.uid].refused);
+  StatsReading reading = SumUp(stats, command.by);
+  reading.uid = command.uid;
+  reading.life = life;
+  if (before.has_value()) {
+    NP_RETURN_IF_ERROR(Subtract(*before, command.since, reading));
+    KeepDrops(reading, stats);
   }
 
   if (session.json()) {
-    session.PrintJson(
-        StatsJson(stats, by_uid, by_interface, command.by, session.names()));
+    session.PrintJson(StatsJson(stats, reading,
+                                before.has_value() ? Since::kEarlierReading
+                                                   : Since::kTheTablesWereMade,
+                                session.names()));
     return absl::OkStatus();
   }
   Sum total;
-  const bool uids = command.by == StatsCommand::By::kUid;
   // What was refused did not go through an interface.
-  Table table(uids ? "uid" : "interface",
-              uids ? Table::Drops::kShown : Table::Drops::kNone);
-  if (uids) {
-    for (const auto& [uid, sum] : by_uid) {
-      table.Add(session.Who(uid), sum);
-      Add(sum, total);
-    }
-  } else {
-    for (const auto& [ifindex, sum] : by_interface) {
-      table.Add(InterfaceText(ifindex, session.names()), sum);
-      Add(sum, total);
-    }
+  Table table(SubjectTitle(command.by), command.by == StatsCommand::By::kUid
+                                            ? Table::Drops::kShown
+                                            : Table::Drops::kNone);
+  for (const auto& [subject, sum] : reading.rows) {
+    table.Add(SubjectText(subject, command.by, session), sum);
+    Add(sum, total);
   }
-  if (HasTraffic(stats)) {
-    const Sum overflow = {stats.overflow_rx, stats.overflow_tx, {}};
-    table.Add("unknown (table full)", overflow, Ink::kWarning);
-    Add(overflow, total);
+  if (HasTraffic(reading.overflow)) {
+    table.Add("unknown (table full)", reading.overflow, Ink::kWarning);
+    Add(reading.overflow, total);
   }
   table.Add("total", total, Ink::kStrong);
   table.Print(session);

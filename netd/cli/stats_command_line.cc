@@ -13,7 +13,15 @@ namespace {
 struct StatsArguments {
   std::string by = "uid";
   std::string uid;
+  std::string since;
 };
+
+StatsCommand::By ByOf(const std::string& name) {
+  if (name == "iface") return StatsCommand::By::kInterface;
+  if (name == "tag") return StatsCommand::By::kTag;
+  if (name == "set") return StatsCommand::By::kCounterSet;
+  return StatsCommand::By::kUid;
+}
 
 }  // namespace
 
@@ -21,15 +29,20 @@ void DefineStats(CLI::App& app, CommandBuilder& builder) {
   const auto arguments = std::make_shared<StatsArguments>();
   CLI::App* stats = CommandBuilder::Add(
       app, "stats", "Show what passed and what was refused", "Look");
-  stats->add_option("--by", arguments->by, "uid or iface (default: uid)")
+  stats->add_option("--by", arguments->by, "uid, tag, iface or set (default: uid)")
       ->option_text("WHAT")
-      ->check(CLI::IsMember({"uid", "iface"}));
+      ->check(CLI::IsMember({"uid", "tag", "iface", "set"}));
   stats->add_option("--uid", arguments->uid, "Of this UID only")
       ->option_text("UID");
+  stats
+      ->add_option("--since", arguments->since,
+                   "Only what came after the stats --json of this file (-: "
+                   "standard input)")
+      ->option_text("FILE");
   stats->callback([&builder, arguments] {
     StatsCommand command;
-    command.by = arguments->by == "uid" ? StatsCommand::By::kUid
-                                        : StatsCommand::By::kInterface;
+    command.by = ByOf(arguments->by);
+    command.since = arguments->since;
     if (!arguments->uid.empty()) {
       const absl::StatusOr<Uid> uid = ParseUid(arguments->uid, builder.names());
       builder.Fault(uid.status());

@@ -89,6 +89,8 @@ TEST(Configuration, IsValidAndItsCommentsAreTheDefaults) {
   EXPECT_EQ(all->state, defaults.state);
   EXPECT_EQ(all->max_uids, defaults.engine.max_uids);
   EXPECT_EQ(all->max_rows, defaults.engine.max_rows);
+  EXPECT_EQ(all->max_rows_per_uid, defaults.engine.max_rows_per_uid);
+  EXPECT_EQ(all->max_uid_rows, defaults.engine.max_uid_rows);
   EXPECT_EQ(all->max_drops, defaults.engine.max_drops);
   EXPECT_EQ(shipped->clat_interfaces, absl::nullopt);
   EXPECT_TRUE(all->clat_interfaces.has_value());

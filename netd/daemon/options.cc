@@ -72,6 +72,11 @@ constexpr NumberSetting kNumbers[] = {
      &DaemonSettings::max_uids},
     {"max_rows", "rows of traffic counters (default: 16384)",
      &DaemonSettings::max_rows},
+    {"max_rows_per_uid",
+     "of these that one UID may take (default: 0, a quarter)",
+     &DaemonSettings::max_rows_per_uid},
+    {"max_uid_rows", "rows for UIDs that get no more of these (default: 2048)",
+     &DaemonSettings::max_uid_rows},
     {"max_drops", "rows of drop counters (default: 4096)",
      &DaemonSettings::max_drops},
 };
@@ -161,6 +166,8 @@ absl::Status Apply(const DaemonSettings& settings, DaemonOptions& options) {
   copy(settings.state, options.state);
   copy(settings.max_uids, options.engine.max_uids);
   copy(settings.max_rows, options.engine.max_rows);
+  copy(settings.max_rows_per_uid, options.engine.max_rows_per_uid);
+  copy(settings.max_uid_rows, options.engine.max_uid_rows);
   copy(settings.max_drops, options.engine.max_drops);
   if (settings.socket_mode.has_value()) {
     NP_ASSIGN_OR_RETURN(options.socket_mode,

@@ -62,6 +62,8 @@ struct DaemonSettings {
   absl::optional<std::string> clat_dns_servers;  // separated by commas
   absl::optional<uint32_t> max_uids;
   absl::optional<uint32_t> max_rows;
+  absl::optional<uint32_t> max_rows_per_uid;
+  absl::optional<uint32_t> max_uid_rows;
   absl::optional<uint32_t> max_drops;
 };
 

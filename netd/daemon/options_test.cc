@@ -46,6 +46,8 @@ TEST(Options, DefaultsAreThoseOfTheHelp) {
         absl::StrCat("mention (default: ", options->engine.max_uids, ")"),
         absl::StrCat("traffic counters (default: ", options->engine.max_rows,
                      ")"),
+        absl::StrCat(
+            "no more of these (default: ", options->engine.max_uid_rows, ")"),
         absl::StrCat("drop counters (default: ", options->engine.max_drops,
                      ")")}) {
     EXPECT_THAT(help->text, HasSubstr(text));
@@ -66,7 +68,8 @@ TEST(Options, EverythingCanBeAFlag) {
   const absl::StatusOr<DaemonOptions> options =
       Parse({"--cgroup=/c", "--pin-dir=/p", "--socket=/s", "--socket-mode=0620",
              "--state=/t", "--max-uids=1", "--max-rows=2", "--max-drops=3",
-             "--read-group=4", "--change-group=0", "--detach"});
+             "--max-rows-per-uid=5", "--max-uid-rows=6", "--read-group=4",
+             "--change-group=0", "--detach"});
   ASSERT_THAT(options, IsOk());
   EXPECT_EQ(options->action, DaemonAction::kDetach);
   EXPECT_EQ(options->engine.cgroup, "/c");
@@ -77,6 +80,8 @@ TEST(Options, EverythingCanBeAFlag) {
   EXPECT_EQ(options->engine.max_uids, 1u);
   EXPECT_EQ(options->engine.max_rows, 2u);
   EXPECT_EQ(options->engine.max_drops, 3u);
+  EXPECT_EQ(options->engine.max_rows_per_uid, 5u);
+  EXPECT_EQ(options->engine.max_uid_rows, 6u);
   EXPECT_EQ(options->read_group, 4u);
   EXPECT_EQ(options->engine.pin_group, 4u);
   EXPECT_EQ(options->change_group, 0u);
