@@ -26,8 +26,9 @@
 // storage leads to the same row after them are not counted again.
 #define NP_LOSS_ROWS_SHARE \
   8 /* charged to the UID's row: the UID has its share of rows */
-#define NP_LOSS_ROWS_TAKEN 9 /* charged to the UID's row: all rows are taken \
-                              */
+#define NP_LOSS_ROWS_TAKEN                          \
+  9 /* charged to the UID's row: all rows are taken \
+     */
 #define NP_LOSSES 10
 
 #endif  // NETPOLICY_BPF_PROGS_ABI_LOSS_H_

@@ -277,10 +277,10 @@ absl::Status RunStats(const StatsCommand& command, Session& session) {
   }
 
   if (session.json()) {
-    session.PrintJson(StatsJson(stats, reading,
-                                before.has_value() ? Since::kEarlierReading
-                                                   : Since::kTheTablesWereMade,
-                                session.names()));
+    session.PrintJson(StatsJson(
+        stats, reading,
+        before.has_value() ? Since::kEarlierReading : Since::kTheTablesWereMade,
+        session.names()));
     return absl::OkStatus();
   }
   Sum total;

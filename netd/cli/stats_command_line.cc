@@ -29,7 +29,9 @@ void DefineStats(CLI::App& app, CommandBuilder& builder) {
   const auto arguments = std::make_shared<StatsArguments>();
   CLI::App* stats = CommandBuilder::Add(
       app, "stats", "Show what passed and what was refused", "Look");
-  stats->add_option("--by", arguments->by, "uid, tag, iface or set (default: uid)")
+  stats
+      ->add_option("--by", arguments->by,
+                   "uid, tag, iface or set (default: uid)")
       ->option_text("WHAT")
       ->check(CLI::IsMember({"uid", "tag", "iface", "set"}));
   stats->add_option("--uid", arguments->uid, "Of this UID only")

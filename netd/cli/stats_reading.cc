@@ -187,8 +187,8 @@ absl::StatusOr<StatsReading> ParseReading(absl::string_view text,
   StatsReading reading;
   if (reader.Number(json, "version") != kJsonVersion) return invalid;
   if (json.contains("difference")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        source, ": it is itself a difference, of stats --since"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(source, ": it is itself a difference, of stats --since"));
   }
   const std::string by = reader.Text(json, "by");
   bool known = false;
