@@ -99,7 +99,7 @@ absl::StatusOr<CommitResult> Committer::Commit(const Transaction& transaction,
     NP_RETURN_IF_ERROR(edit.Apply(change));
   }
   CommitResult result;
-  result.delta = edit.Delta();
+  result.delta = std::move(edit).Delta();
   result.difference = DeltaToText(policy_, result.delta);
   NP_RETURN_IF_ERROR(CheckFits(result.delta));
   if (options.mode == CommitMode::kApply) {

@@ -349,7 +349,7 @@ PolicyDocument ToDocument(const Policy& policy, const PolicyLimits& limits) {
   }
 
   // Runs of UIDs of which the same is said.
-  const std::map<Uid, UidPolicy>& uids = policy.uids();
+  const UidPolicies& uids = policy.uids();
   for (auto it = uids.begin(); it != uids.end();) {
     const UidPolicy& said = it->second;
     UidRange range{it->first, it->first};

@@ -106,11 +106,11 @@ struct PolicyEdit::Applier {
     for (const auto& [uid, unused] : edit.base_.uids()) {
       if (policy.uids().count(uid) == 0) edit.Set(uid, UidPolicy());
     }
-    for (auto it = edit.uids_.begin(); it != edit.uids_.end();) {
-      const Uid uid = it->first;
-      ++it;  // Set() may erase the entry
-      if (policy.uids().count(uid) == 0) edit.Set(uid, UidPolicy());
+    std::vector<Uid> gone;
+    for (const auto& [uid, unused] : edit.uids_) {
+      if (policy.uids().count(uid) == 0) gone.push_back(uid);
     }
+    for (const Uid uid : gone) edit.Set(uid, UidPolicy());
     for (const auto& [uid, value] : policy.uids()) {
       UidPolicy renumbered = value;
       renumbered.chains = Renumbered(value.chains, renumbering);
@@ -299,7 +299,11 @@ absl::Status PolicyEdit::Apply(const Change& change) {
   return absl::visit(Applier{*this}, change);
 }
 
-PolicyDelta PolicyEdit::Delta() const {
+PolicyDelta PolicyEdit::Delta() const& { return PolicyEdit(*this).TakeDelta(); }
+
+PolicyDelta PolicyEdit::Delta() && { return TakeDelta(); }
+
+PolicyDelta PolicyEdit::TakeDelta() {
   PolicyDelta delta;
   if (defaults_.has_value() && !(*defaults_ == base_.defaults())) {
     delta.defaults = defaults_;
@@ -310,7 +314,7 @@ PolicyDelta PolicyEdit::Delta() const {
   if (network_.has_value() && !(*network_ == base_.network())) {
     delta.network = network_;
   }
-  delta.uids = uids_;
+  delta.uids = std::move(uids_);
   return delta;
 }
 
@@ -318,15 +322,23 @@ void PolicyEdit::ApplyDelta(const PolicyDelta& delta, Policy& policy) {
   if (delta.defaults.has_value()) policy.defaults_ = *delta.defaults;
   if (delta.chains.has_value()) policy.chains_ = *delta.chains;
   if (delta.network.has_value()) policy.network_ = *delta.network;
+  // Both are in order: to look each UID up costs as much as some steps to the
+  // next one.
+  constexpr int kSteps = 8;
+  UidPolicies& uids = policy.uids_;
+  auto it = uids.begin();
   for (const auto& [uid, value] : delta.uids) {
-    if (value.empty()) {
-      policy.uids_.erase(uid);
+    for (int i = 0; i < kSteps && it != uids.end() && it->first < uid; ++i) {
+      ++it;
+    }
+    if (it != uids.end() && it->first < uid) it = uids.lower_bound(uid);
+    const bool there = it != uids.end() && it->first == uid;
+    if (!there) {
+      if (!value.empty()) it = uids.emplace_hint(it, uid, value);
+    } else if (value.empty()) {
+      it = uids.erase(it);
     } else {
-      // The hint makes building a policy from Policy() linear.
-      const auto at = policy.uids_.empty() || policy.uids_.rbegin()->first < uid
-                          ? policy.uids_.end()
-                          : policy.uids_.lower_bound(uid);
-      policy.uids_.insert_or_assign(at, uid, value);
+      it->second = value;
     }
   }
 }

@@ -124,8 +124,7 @@ struct PolicyDelta {
   absl::optional<PolicyDefaults> defaults;    // unset: as before
   absl::optional<std::vector<Chain>> chains;  // all of them; unset: as before
   absl::optional<NetworkPolicy> network;      // unset: as before
-  std::map<Uid, UidPolicy>
-      uids;  // only those that changed; empty(): no longer mentioned
+  UidPolicies uids;  // only those that changed; empty(): no longer mentioned
 
   friend bool operator==(const PolicyDelta&, const PolicyDelta&) = default;
 
@@ -151,7 +150,8 @@ class PolicyEdit {
 
   // The net difference to the base so far: what was changed and changed back
   // isn't in it.
-  PolicyDelta Delta() const;
+  PolicyDelta Delta() const&;
+  PolicyDelta Delta() &&;
 
   // Applies a delta made over `policy` to it. Trusts the delta: this is also
   // how code that has checked everything itself builds a policy, from Policy().
@@ -159,6 +159,8 @@ class PolicyEdit {
   static void ApplyDelta(PolicyDelta&& delta, Policy& policy);
 
  private:
+  PolicyDelta TakeDelta();
+
   struct Applier;
   struct NetworkApplier;
 
@@ -181,7 +183,7 @@ class PolicyEdit {
   absl::optional<PolicyDefaults> defaults_;
   absl::optional<std::vector<Chain>> chains_;
   absl::optional<NetworkPolicy> network_;
-  std::map<Uid, UidPolicy> uids_;  // only those that differ from the base
+  UidPolicies uids_;  // only those that differ from the base
 };
 
 // The difference between two policies, as a PolicyEdit with ReplacePolicy would

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
@@ -68,6 +69,10 @@ struct UidPolicy {
   friend bool operator==(const UidPolicy&, const UidPolicy&) = default;
 };
 
+// By UID. A B-tree, as commits walk it from end to end several times, and the
+// nodes of a std::map lie scattered. Changing it invalidates all iterators.
+using UidPolicies = absl::btree_map<Uid, UidPolicy>;
+
 // What holds for all UIDs.
 struct PolicyDefaults {
   Action rule = Action::kAllow;
@@ -123,7 +128,7 @@ class Policy {
   const Chain* FindChain(int number) const;
 
   // UIDs that the policy mentions, ascending. No entry is empty().
-  const std::map<Uid, UidPolicy>& uids() const { return uids_; }
+  const UidPolicies& uids() const { return uids_; }
 
   // What is said of `uid`; empty() when nothing is. Valid until the policy
   // changes.
@@ -147,7 +152,7 @@ class Policy {
   PolicyDefaults defaults_;
   std::vector<Chain> chains_;
   NetworkPolicy network_;
-  std::map<Uid, UidPolicy> uids_;
+  UidPolicies uids_;
 };
 
 }  // namespace netpolicy

@@ -337,9 +337,9 @@ absl::Status GetUidPolicy(const proto::UidPolicy& message, uint64_t chain_bits,
 }
 
 template <typename Repeated>
-absl::StatusOr<std::map<Uid, UidPolicy>> GetUids(const Repeated& messages,
-                                                 uint64_t chain_bits) {
-  std::map<Uid, UidPolicy> uids;
+absl::StatusOr<UidPolicies> GetUids(const Repeated& messages,
+                                    uint64_t chain_bits) {
+  UidPolicies uids;
   for (int i = 0; i < messages.size(); ++i) {
     Uid uid{};
     UidPolicy policy;
