@@ -25,6 +25,7 @@
 #include "gtest/gtest.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/commands.h"
+#include "netd/cli/fake_interfaces.h"
 #include "netd/cli/fake_names.h"
 #include "netd/cli/fake_policy.h"
 
@@ -199,43 +200,6 @@ class World {
            "no socket storage: the programs can't be loaded"},
           {"other", State::kUnknown, "probe: operation not permitted", ""},
       };
-    };
-  }
-
-  // An interface of each fate; eth0 can be watched and unwatched.
-  void AddInterfaces() {
-    environment_.read_interfaces = [](const GlobalOptions&) {
-      return std::vector<InterfaceTraffic>{
-          {IfIndex{2},
-           "eth0",
-           TcMethod::kTcx,
-           {.packets = 1200,
-            .bytes = 1500000,
-            .skbs = 40,
-            .skb_bytes = 1450000},
-           {.packets = 600, .bytes = 31200, .skbs = 600, .skb_bytes = 31200},
-           0},
-          {IfIndex{7}, "nk0", TcMethod::kNetkit, {}, {}, 0},
-          {IfIndex{8},
-           "vxlan0",
-           absl::nullopt,
-           {.packets = 3, .bytes = 180, .skbs = 3, .skb_bytes = 180},
-           {.packets = 2, .bytes = 64000, .skbs = 2, .skb_bytes = 64000},
-           2},
-          {IfIndex{9}, "", absl::nullopt, {}, {}, 0}};
-    };
-    environment_.watch_interface =
-        [](const GlobalOptions&,
-           const std::string& interface) -> absl::StatusOr<TcMethod> {
-      if (interface == "eth0") return TcMethod::kFilter;
-      return absl::NotFoundError(
-          absl::StrCat("watch interface ", interface, ": no such interface"));
-    };
-    environment_.unwatch_interface = [](const GlobalOptions&,
-                                        const std::string& interface) {
-      if (interface == "eth0") return absl::OkStatus();
-      return absl::NotFoundError(
-          absl::StrCat("unwatch interface ", interface, ": it is not watched"));
     };
   }
 
@@ -440,7 +404,9 @@ TEST(Goldens, WhatEachCommandPrints) {
   for (const GoldenCase& test : kCases) {
     SCOPED_TRACE(test.name);
     World world;
-    if (test.name == absl::string_view("interface")) world.AddInterfaces();
+    if (test.name == absl::string_view("interface")) {
+      AddFakeInterfaces(world.environment());
+    }
     world.AddReadings();
     world.files()["policy.json"] = R"({
   "version": 1,
