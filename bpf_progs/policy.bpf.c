@@ -19,6 +19,7 @@
 #include "bpf_progs/lib/judge.h"
 #include "bpf_progs/lib/loss.h"
 #include "bpf_progs/lib/policy.h"
+#include "bpf_progs/lib/quota.h"
 #include "bpf_progs/maps/policy_maps.h"
 
 #define NP_REFUSE 0
@@ -77,6 +78,7 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
   struct np_counters* counters;
   struct np_row_key row_key;
   __u32 ifindex = skb->ifindex;
+  __u32 quotas;
   __u32 row;
 
   if (!config) return NP_REFUSE;
@@ -101,13 +103,21 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
     c.facts |= np_owner_facts(config, c.uid, storage ? storage->tag : 0);
   if (ifindex == NP_LOOPBACK_IFINDEX) c.facts |= NP_FACT_LOOPBACK;
   np_judge(skb, config, &c, &judgement);
+  row_key = np_row_key_of(storage, c.uid, ifindex);
+  quotas = judgement.reasons ? 0 : np_quota_kinds();
+  if (quotas) {
+    quotas = np_judge_quotas(skb, row_key.uid, direction, quotas);
+    if (quotas == NP_QUOTA_REFUSED) {
+      judgement.reasons = NP_REASON_BIT(NP_REASON_QUOTA);
+      if (!judgement.packet) judgement.packet = np_parse_packet(skb, direction);
+    }
+  }
   if (judgement.reasons) {
     np_refuse_packet(skb, c.uid, direction, judgement.reasons,
                      judgement.packet);
     return NP_REFUSE;
   }
 
-  row_key = np_row_key_of(storage, c.uid, ifindex);
   row = np_row_of(&row_key);
   counters = bpf_map_lookup_elem(&np_counters, &row);
   if (!counters) {
@@ -115,7 +125,8 @@ static __noinline int np_slow_path(struct __sk_buff* skb, __u32 direction,
     return NP_PASS;
   }
   np_charge(counters, skb, direction);
-  if (sk && storage && row != NP_OVERFLOW_ROW &&
+  // Quotas want to see every packet.
+  if (sk && storage && row != NP_OVERFLOW_ROW && quotas == NP_QUOTA_NONE &&
       (judgement.depends == NP_DEPENDS_ON_NOTHING ||
        (judgement.depends == NP_DEPENDS_ON_PEER &&
         np_has_one_peer(sk, judgement.packet)))) {

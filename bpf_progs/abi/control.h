@@ -18,7 +18,7 @@
 // tables of the other; the minor number when something was added that the older
 // side may ignore.
 #define NP_ABI_MAJOR 3
-#define NP_ABI_MINOR 0
+#define NP_ABI_MINOR 1 /* quotas */
 
 #define NP_SLOTS 2
 

@@ -16,6 +16,7 @@
 #include "bpf_progs/abi/control.h"
 #include "bpf_progs/abi/network.h"
 #include "bpf_progs/abi/policy.h"
+#include "bpf_progs/abi/quota.h"
 #include "bpf_progs/abi/socket.h"
 #include "bpf_progs/abi/stats.h"
 #include "gtest/gtest.h"
@@ -148,6 +149,22 @@ std::vector<Layout> Layouts() {
        {PLACE(np_socket, uid), PLACE(np_socket, tag),
         PLACE(np_socket, charge_uid), PLACE(np_socket, charges_other),
         PLACE(np_socket, path)}},
+      {"np_quota_key",
+       sizeof(np_quota_key),
+       {PLACE(np_quota_key, subject), PLACE(np_quota_key, uid),
+        PLACE(np_quota_key, name)}},
+      {"np_quota_set", sizeof(np_quota_set), {PLACE(np_quota_set, positions)}},
+      {"np_quota",
+       sizeof(np_quota),
+       {PLACE(np_quota, end), PLACE(np_quota, charged),
+        PLACE(np_quota, packets), PLACE(np_quota, bytes),
+        PLACE(np_quota, refused_packets), PLACE(np_quota, refused_bytes),
+        PLACE(np_quota, crossed), PLACE(np_quota, crossed_ns),
+        PLACE(np_quota, wakes_lost), PLACE(np_quota, flags),
+        PLACE(np_quota, id), PLACE(np_quota, limit), PLACE(np_quota, base),
+        PLACE(np_quota, told), PLACE(np_quota, period_start),
+        PLACE(np_quota, period), PLACE(np_quota, period_value),
+        PLACE(np_quota, key)}},
   };
 }
 

@@ -88,6 +88,9 @@ class Committer {
   // what they remember of their last packets.
   absl::Status OutdateVerdicts();
 
+  // For tables beside the policy's.
+  TableWriter& writer() { return *writer_; }
+
  private:
   friend class CommitterPeer;
 

@@ -15,15 +15,22 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/engine_options.h"
 #include "libpolicy/engine/policy_interface.h"
+#include "libpolicy/engine/quota.h"
 
 namespace netpolicy {
+
+class QuotaTables;
 
 // Several engines, also in several processes, may be open on one pin directory;
 // commits take turns. Thread-safe. No threads of its own, no log, no global
@@ -100,11 +107,49 @@ class Engine final : public PolicyInterface {
   // not told of, such as the name of an interface. Errors: those of a commit.
   absl::Status OutdateVerdicts();
 
+  // Quotas (quota.h). Each call does all of what it says or nothing. All:
+  // kFailedPrecondition when detached, kUnavailable when another process keeps
+  // the lock.
+  //
+  // From when it returns, every packet is charged. The same but for the limit
+  // as one that is there: changes that one's limit. `zone` says when days and
+  // months begin. Errors: kInvalidArgument; kResourceExhausted when the subject
+  // has 4 already, or all have 1023 together.
+  absl::StatusOr<QuotaId> SetQuota(const QuotaDefinition& definition,
+                                   absl::TimeZone zone = absl::LocalTimeZone());
+  // Errors: kNotFound.
+  absl::Status RemoveQuota(QuotaId id);
+  // Begins a period with nothing used. Errors: kNotFound.
+  absl::Status ResetQuota(QuotaId id);
+  // By id.
+  absl::StatusOr<std::vector<Quota>> Quotas();
+
+  // Puts quotas that Quotas() returned into tables that are new. Does nothing
+  // if a quota was ever set in these; returns how many it put there.
+  absl::StatusOr<int> RestoreQuotas(absl::Span<const Quota> quotas);
+
+  // Begins the periods that are due. Somebody must call it when the time that
+  // it returns has come, and when the clock was set.
+  absl::StatusOr<absl::Time> RestartQuotaPeriods(absl::Time now,
+                                                 absl::TimeZone zone);
+
+  // Crossings that nobody was told of yet. Once the caller has told (and
+  // written down, to be sure) it acknowledges, and the crossing is not returned
+  // any more. A quota has one crossing a period; of one that is not fetched
+  // until the next is crossed only that one is known. Errors: kNotFound when
+  // the quota is gone.
+  absl::StatusOr<std::vector<QuotaCrossing>> QuotaCrossings();
+  absl::Status AcknowledgeQuotaCrossing(const QuotaCrossing& crossing);
+
  private:
   friend class EnginePeer;
   struct Impl;
 
   explicit Engine(std::unique_ptr<Impl> impl);
+
+  template <typename Use>
+  auto WithQuotas(absl::string_view operation, Use use)
+      -> decltype(use(std::declval<QuotaTables&>()));
 
   std::unique_ptr<Impl> impl_;
 };

@@ -308,7 +308,7 @@ TEST_F(EngineTest, StatusTellsWhatIsInTheKernel) {
     EXPECT_NE(program.link_id, 0u) << program.name;
     EXPECT_GT(program.xlated_bytes, 0u) << program.name;
   }
-  EXPECT_THAT(status->maps, SizeIs(22));
+  EXPECT_THAT(status->maps, SizeIs(25));
   for (const MapStatus& map : status->maps) {
     EXPECT_NE(map.id, 0u) << map.name;
     if (map.name == "np_uid_index") {

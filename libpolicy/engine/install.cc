@@ -297,9 +297,25 @@ absl::Status CompleteCommit(Installation& installation) {
   return absl::OkStatus();
 }
 
+// Pins the tables that an older version does not have, empty: to its programs
+// they mean nothing, and to ours that there is nothing in them.
+absl::Status MakeLaterTables(const PolicyObject& object,
+                             const PinDirectory& pins) {
+  for (const absl::string_view name : kLaterTables) {
+    NP_ASSIGN_OR_RETURN(const UniqueFd found,
+                        OpenPinIfAny(pins.MapPin(name), PinKind::kMap));
+    if (found.ok()) continue;
+    NP_ASSIGN_OR_RETURN(const UniqueFd made, object.MakeTable(name));
+    NP_RETURN_IF_ERROR(pins.Pin(made.get(), pins.MapPin(name)));
+  }
+  return absl::OkStatus();
+}
+
 // OpenMode::kAdoptOnly.
 absl::Status AdoptAsFound(const PinDirectory& pins,
                           Installation& installation) {
+  NP_ASSIGN_OR_RETURN(const PolicyObject object, PolicyObject::Open());
+  NP_RETURN_IF_ERROR(MakeLaterTables(object, pins));
   NP_RETURN_IF_ERROR(OpenTables(pins, installation));
   if (!installation.cgroup.fd.ok()) {
     NP_ASSIGN_OR_RETURN(installation.cgroup, FindLinkedCgroup(pins));
@@ -321,6 +337,8 @@ absl::Status AdoptAsFound(const PinDirectory& pins,
 
 absl::Status Adopt(PinDirectory& pins, Installation& installation) {
   // Look at everything before anything is changed.
+  NP_ASSIGN_OR_RETURN(PolicyObject object, PolicyObject::Open());
+  NP_RETURN_IF_ERROR(MakeLaterTables(object, pins));
   NP_RETURN_IF_ERROR(OpenTables(pins, installation));
   const Tables& tables = *installation.tables;
   std::vector<FoundLink> links;
@@ -330,7 +348,6 @@ absl::Status Adopt(PinDirectory& pins, Installation& installation) {
     links.push_back(std::move(link));
   }
 
-  NP_ASSIGN_OR_RETURN(PolicyObject object, PolicyObject::Open());
   const std::vector<const RawMap*> maps = tables.All();
   for (size_t i = 0; i < maps.size(); ++i) {
     NP_RETURN_IF_ERROR(object.AdoptTable(kTableNames[i], *maps[i]));

@@ -109,7 +109,8 @@ TEST_F(InstallTest, PinsAreExactlyThese) {
           "np_bind_ports", "np_chain", "np_config", "np_control",
           "np_counter_set", "np_counters", "np_discard", "np_drops", "np_fence",
           "np_free_rows", "np_free_uid", "np_interface", "np_loss",
-          "np_network_rule", "np_prefix", "np_refused", "np_rows", "np_socket",
+          "np_network_rule", "np_prefix", "np_quota_set", "np_quota_wake",
+          "np_quotas", "np_refused", "np_rows", "np_socket",
           "np_source", "np_uid_index", "np_uid_policy", "np_uid_share")));
   EXPECT_THAT(
       ListPins(PinDir() + "/programs"),
@@ -411,9 +412,9 @@ TEST_F(InstallTest, TablesOfAnotherVersionAreRefused) {
   engine.reset();
   for (const Row& row : {
            Row{"newer", NP_ABI_MAGIC, 4, 0,
-               "table layout 4.0 is newer than 3.0"},
+               "table layout 4.0 is newer than 3.1"},
            Row{"older", NP_ABI_MAGIC, 1, 9,
-               "table layout 1.9 is older than 3.0"},
+               "table layout 1.9 is older than 3.1"},
            Row{"foreign", 0x12345678, 1, 0, "np_control is not ours"},
        }) {
     SetControl([&row](np_control& control) {
@@ -476,7 +477,7 @@ TEST_F(InstallTest, WhatIsHalfMadeIsRemovedAndMadeAnew) {
   auto again = Open();
   ASSERT_NE(again, nullptr);
   EXPECT_EQ(again->open_report().start, OpenReport::Start::kLoaded);
-  EXPECT_EQ(again->open_report().leftovers_removed, 39);
+  EXPECT_EQ(again->open_report().leftovers_removed, 42);
   EXPECT_EQ(PolicyOf(*again).policy, Policy());
 }
 

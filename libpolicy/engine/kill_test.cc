@@ -108,7 +108,7 @@ class KillTest : public EngineFixture {
       EXPECT_NE(program.link_id, 0u) << program.name;
     }
     const std::string pins = Options().pin_dir;
-    EXPECT_THAT(ListPins(pins + "/maps"), IsOkAndHolds(SizeIs(20)));
+    EXPECT_THAT(ListPins(pins + "/maps"), IsOkAndHolds(SizeIs(25)));
     EXPECT_THAT(ListPins(pins + "/programs"), IsOkAndHolds(SizeIs(9)));
     EXPECT_THAT(ListPins(pins + "/links"), IsOkAndHolds(SizeIs(9)));
   }

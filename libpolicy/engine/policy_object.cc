@@ -132,6 +132,23 @@ absl::Status PolicyObject::AdoptTable(absl::string_view name,
   return absl::OkStatus();
 }
 
+absl::StatusOr<UniqueFd> PolicyObject::MakeTable(absl::string_view name) const {
+  const std::string text(name);
+  const bpf_map* map =
+      bpf_object__find_map_by_name(skeleton_->obj, text.c_str());
+  if (map == nullptr) {
+    return absl::InternalError(absl::StrCat("create map ", name, ": unknown"));
+  }
+  LIBBPF_OPTS(bpf_map_create_opts, options);
+  options.map_flags = bpf_map__map_flags(map);
+  UniqueFd fd(bpf_map_create(bpf_map__type(map), text.c_str(),
+                             bpf_map__key_size(map), bpf_map__value_size(map),
+                             bpf_map__max_entries(map), &options));
+  if (fd.ok()) return fd;
+  return BpfStatusFromErrno(errno, absl::StrCat("create map ", name),
+                            "CAP_BPF");
+}
+
 absl::Status PolicyObject::Load(uint32_t slot_size) {
   skeleton_->rodata->np_slot_size = slot_size;
   skeleton_->rodata->np_storage_at_create = HasStorageAtSocketCreate();

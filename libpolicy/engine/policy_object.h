@@ -36,6 +36,9 @@ class PolicyObject {
   // its type or its elements are not those that they were compiled for.
   absl::Status AdoptTable(absl::string_view name, const RawMap& map);
 
+  // A new table as the programs declare it, for pins that lack it.
+  absl::StatusOr<UniqueFd> MakeTable(absl::string_view name) const;
+
   // Creates what tables are missing and loads the programs. `slot_size`:
   // positions in a slot of np_uid_policy. Errors: kPermissionDenied;
   // kFailedPrecondition with the verifier's last words.

@@ -90,6 +90,11 @@ absl::StatusOr<Tables> Tables::Open(
       auto uid_shares,
       ReadOnlyMap<np_uid_key, np_uid_share>::Open(std::move(fds[20])));
   NP_ASSIGN_OR_RETURN(RawMap free_uid_rows, RawMap::Open(std::move(fds[21])));
+  NP_ASSIGN_OR_RETURN(auto quotas, OpenMapped<np_quota>(std::move(fds[22])));
+  NP_ASSIGN_OR_RETURN(
+      auto quota_sets,
+      (Map<np_quota_key, np_quota_set>::Open(std::move(fds[23]))));
+  NP_ASSIGN_OR_RETURN(RawMap quota_wake, RawMap::Open(std::move(fds[24])));
 
   // Mapped tables are arrays: nothing else can be mapped.
   NP_RETURN_IF_ERROR(CheckType(uid_index.info(), BPF_MAP_TYPE_HASH));
@@ -109,7 +114,11 @@ absl::StatusOr<Tables> Tables::Open(
   NP_RETURN_IF_ERROR(CheckType(discards.info(), BPF_MAP_TYPE_HASH));
   NP_RETURN_IF_ERROR(CheckType(refused.info(), BPF_MAP_TYPE_LRU_HASH));
 
+  NP_RETURN_IF_ERROR(CheckType(quota_sets.info(), BPF_MAP_TYPE_HASH));
+  NP_RETURN_IF_ERROR(CheckType(quota_wake.info(), BPF_MAP_TYPE_RINGBUF));
+
   NP_RETURN_IF_ERROR(CheckSize(control.map.info(), 1));
+  NP_RETURN_IF_ERROR(CheckSize(quotas.map.info(), NP_QUOTAS));
   NP_RETURN_IF_ERROR(CheckSize(config.map.info(), NP_SLOTS));
   NP_RETURN_IF_ERROR(CheckSize(chain.map.info(), NP_SLOTS * NP_REASONS));
   NP_RETURN_IF_ERROR(CheckSize(uid_policy.map.info(),
@@ -124,7 +133,8 @@ absl::StatusOr<Tables> Tables::Open(
       std::move(counter_sets),  std::move(interfaces), std::move(prefixes),
       std::move(network_rules), std::move(discards),   std::move(bind_ports),
       std::move(source),        std::move(refused),    std::move(uid_shares),
-      std::move(free_uid_rows)};
+      std::move(free_uid_rows), std::move(quotas),     std::move(quota_sets),
+      std::move(quota_wake)};
 }
 
 std::vector<const RawMap*> Tables::All() const {
@@ -135,7 +145,8 @@ std::vector<const RawMap*> Tables::All() const {
           &counter_sets.raw(), &interfaces.raw(), &prefixes.raw(),
           &network_rules.map,  &discards.raw(),   &bind_ports.map,
           &source.map,         &refused.raw(),    &uid_shares.raw(),
-          &free_uid_rows};
+          &free_uid_rows,      &quotas.map,       &quota_sets.raw(),
+          &quota_wake};
 }
 
 }  // namespace netpolicy

@@ -18,6 +18,7 @@
 #include "bpf_progs/abi/control.h"
 #include "bpf_progs/abi/network.h"
 #include "bpf_progs/abi/policy.h"
+#include "bpf_progs/abi/quota.h"
 #include "bpf_progs/abi/socket.h"
 #include "bpf_progs/abi/stats.h"
 #include "libpolicy/base/unique_fd.h"
@@ -27,13 +28,18 @@
 namespace netpolicy {
 
 // Names of the tables, which are also those of their pins.
-inline constexpr std::array<absl::string_view, 22> kTableNames = {
+inline constexpr std::array<absl::string_view, 25> kTableNames = {
     "np_control",     "np_config",     "np_chain",     "np_uid_index",
     "np_uid_policy",  "np_rows",       "np_free_rows", "np_counters",
     "np_drops",       "np_loss",       "np_socket",    "np_fence",
     "np_counter_set", "np_interface",  "np_prefix",    "np_network_rule",
     "np_discard",     "np_bind_ports", "np_source",    "np_refused",
-    "np_uid_share",   "np_free_uid"};
+    "np_uid_share",   "np_free_uid",   "np_quotas",    "np_quota_set",
+    "np_quota_wake"};
+
+// Those that tables of ABI 3.0 lack; they are then made when adopted.
+inline constexpr std::array<absl::string_view, 3> kLaterTables = {
+    "np_quotas", "np_quota_set", "np_quota_wake"};
 
 // A table that is read, or written, through memory.
 template <typename Value>
@@ -68,6 +74,9 @@ struct Tables {
   ReadOnlyMap<np_refused_key, np_refused> refused;
   ReadOnlyMap<np_uid_key, np_uid_share> uid_shares;
   RawMap free_uid_rows;
+  MappedTable<np_quota> quotas;
+  Map<np_quota_key, np_quota_set> quota_sets;
+  RawMap quota_wake;
 
   // Takes each table from `descriptor_of(name)`. Errors: those of the source;
   // kFailedPrecondition when sizes don't fit each other or the ABI headers.
