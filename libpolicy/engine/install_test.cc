@@ -110,8 +110,8 @@ TEST_F(InstallTest, PinsAreExactlyThese) {
           "np_counter_set", "np_counters", "np_discard", "np_drops", "np_fence",
           "np_free_rows", "np_free_uid", "np_interface", "np_loss",
           "np_network_rule", "np_prefix", "np_quota_set", "np_quota_wake",
-          "np_quotas", "np_refused", "np_rows", "np_socket",
-          "np_source", "np_uid_index", "np_uid_policy", "np_uid_share")));
+          "np_quotas", "np_refused", "np_rows", "np_socket", "np_source",
+          "np_uid_index", "np_uid_policy", "np_uid_share")));
   EXPECT_THAT(
       ListPins(PinDir() + "/programs"),
       IsOkAndHolds(ElementsAre(

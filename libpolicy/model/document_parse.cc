@@ -368,16 +368,20 @@ class Reader {
                });
   }
 
-  // 53, or "1-1023".
+  // 53, "53" or "1-1023".
   void ReadPorts(const Path& path, size_t index, proto::PortRange& ports) {
     const JsonNode& node = Node(index);
     uint32_t first = 0;
     uint32_t last = 0;
     if (node.kind == Kind::kUnsigned && node.number <= 0xffff) {
       first = last = static_cast<uint32_t>(node.number);
-    } else if (node.kind != Kind::kString ||
-               !ParseNumbers(tree_.String(node), first, last) ||
-               last > 0xffff || first > 0xffff) {
+    } else if (const absl::StatusOr<PortRange> range = ParsePortRange(
+                   node.kind == Kind::kString ? tree_.String(node)
+                                              : absl::string_view());
+               range.ok()) {
+      first = range->first;
+      last = range->last;
+    } else {
       return Unexpected(node, path, "a port (0 to 65535) or \"FIRST-LAST\"");
     }
     ports.set_first(first);

@@ -8,8 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/model/text.h"
@@ -183,6 +187,23 @@ absl::string_view RuleDirectionName(RuleDirection direction) {
 std::string PortRangeText(const PortRange& ports) {
   if (ports.first == ports.last) return absl::StrCat(ports.first);
   return absl::StrCat(ports.first, "-", ports.last);
+}
+
+absl::StatusOr<PortRange> ParsePortRange(absl::string_view text) {
+  const std::vector<absl::string_view> ends = absl::StrSplit(text, '-');
+  uint32_t first = 0;
+  uint32_t last = 0;
+  const auto is_written_so = [](char c) {
+    return c == '-' || absl::ascii_isdigit(c);
+  };
+  if (!absl::c_all_of(text, is_written_so) || ends.size() > 2 ||
+      !absl::SimpleAtoi(ends.front(), &first) ||
+      !absl::SimpleAtoi(ends.back(), &last) || first > 0xffff ||
+      last > 0xffff) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Quote(text), ": is no port (0 to 65535) and no FIRST-LAST"));
+  }
+  return PortRange{static_cast<uint16_t>(first), static_cast<uint16_t>(last)};
 }
 
 std::string NetworkRuleText(const NetworkRule& rule) {

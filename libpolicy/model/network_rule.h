@@ -87,6 +87,9 @@ absl::string_view RuleDirectionName(RuleDirection direction);  // "in", "out"
 // "53" or "1-1023".
 std::string PortRangeText(const PortRange& ports);
 
+// Of such a text, also "53-53". Errors: kInvalidArgument `"TEXT": cause`.
+absl::StatusOr<PortRange> ParsePortRange(absl::string_view text);
+
 // For people: "deny 10.0.0.0/8 tcp 1-1023 out on wlan0"; what is any is left
 // out, but for the address.
 std::string NetworkRuleText(const NetworkRule& rule);

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +66,11 @@ class CommandBuilder {
   void Ask(Command command) { invocation_.command = std::move(command); }
   void Edit(Transaction transaction) {
     Ask(EditCommand{std::move(transaction), options()});
+  }
+  // For what depends on the policy in force.
+  void Rework(
+      std::function<absl::StatusOr<Transaction>(const Policy&)> rework) {
+    Ask(EditCommand{{}, options(), std::move(rework)});
   }
   // One change for each UID.
   template <typename MakeChange>

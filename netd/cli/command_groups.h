@@ -19,6 +19,15 @@ void DefineWhy(CLI::App& app, CommandBuilder& builder);      // likewise
 void DefineChains(CLI::App& app, CommandBuilder& builder);
 void DefineUids(CLI::App& app, CommandBuilder& builder);
 void DefineDefaults(CLI::App& app, CommandBuilder& builder);
+void DefineUidNetworks(CLI::App& uid, CommandBuilder& builder);
+void DefineDefaultNetworks(CLI::App& defaults, CommandBuilder& builder);
+void DefineDataSaver(CLI::App& app, CommandBuilder& builder);
+void DefineNetworkRules(CLI::App& app, CommandBuilder& builder);
+void DefineIngressDiscard(CLI::App& app, CommandBuilder& builder);
+void DefineLocalNetwork(CLI::App& app, CommandBuilder& builder);
+void DefineBindPorts(CLI::App& app, CommandBuilder& builder);
+void DefineSettings(CLI::App& app, CommandBuilder& builder);
+void DefineInterfacePolicy(CLI::App& interface, CommandBuilder& builder);
 void DefineInterfaces(CLI::App& app, CommandBuilder& builder);
 
 }  // namespace netpolicy::cli

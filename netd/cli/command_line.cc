@@ -109,6 +109,12 @@ void Parser::Define() {
   DefineChains(app_, builder_);
   DefineUids(app_, builder_);
   DefineDefaults(app_, builder_);
+  DefineDataSaver(app_, builder_);
+  DefineNetworkRules(app_, builder_);
+  DefineIngressDiscard(app_, builder_);
+  DefineLocalNetwork(app_, builder_);
+  DefineBindPorts(app_, builder_);
+  DefineSettings(app_, builder_);
   DefineInterfaces(app_, builder_);
   DefineClat(app_, clat_, invocation_, status_);
 

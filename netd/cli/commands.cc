@@ -68,6 +68,12 @@ struct RunCommand {
   absl::Status operator()(const RollbackCommand& c) {
     return RunRollback(c, session);
   }
+  absl::Status operator()(const NetworkShowCommand& c) {
+    return RunNetworkShow(c, session);
+  }
+  absl::Status operator()(const LocalNetworkFillCommand& c) {
+    return RunLocalNetworkFill(c, session);
+  }
   absl::Status operator()(const CompletionCommand& c) {
     return RunCompletion(c, session);
   }

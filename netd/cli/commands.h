@@ -2,6 +2,7 @@
 #ifndef NETPOLICY_NETD_CLI_COMMANDS_H_
 #define NETPOLICY_NETD_CLI_COMMANDS_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,12 +44,21 @@ absl::Status RunClatDiscover(const ClatDiscoverCommand& command,
 absl::Status RunClatWatch(const ClatWatchCommand& command, Session& session);
 absl::Status RunLog(const LogCommand& command, Session& session);
 absl::Status RunRollback(const RollbackCommand& command, Session& session);
+absl::Status RunNetworkShow(const NetworkShowCommand& command,
+                            Session& session);
+absl::Status RunLocalNetworkFill(const LocalNetworkFillCommand& command,
+                                 Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);
 
 // Commits, and prints what it changed. Tries again when it lost a race that is
 // nobody's business, as no generation was expected.
 absl::Status CommitAndPrint(const Transaction& transaction,
                             const CommitOptions& options, Session& session);
+
+// The same for changes that depend on the policy they are made over.
+absl::Status ReworkAndPrint(
+    const std::function<absl::StatusOr<Transaction>(const Policy&)>& rework,
+    const CommitOptions& options, Session& session);
 
 // Prints a DeltaToText(), each line in its colour.
 void PrintDifference(absl::string_view difference, Session& session);

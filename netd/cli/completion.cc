@@ -44,8 +44,8 @@ _ndc() {
           COMPREPLY=($(compgen -f -- "$word")) ;;
     NAME*) words+=" $("${COMP_WORDS[0]}" chain list 2>/dev/null |
                       awk 'NR > 1 { print $2 }')" ;;
-    IFACE) words+=" $(cd /sys/class/net 2>/dev/null && echo *)" ;;
-    ACTION) words+=' allow deny' ;;
+    IFACE|*_IFACE|IFACE_*) words+=" $(cd /sys/class/net 2>/dev/null && echo *)" ;;
+    ACTION*) words+=' allow deny' ;;
     *SWITCH) words+=' on off' ;;
   esac
   case $kind in

@@ -28,6 +28,7 @@
 #include "netd/cli/fake_interfaces.h"
 #include "netd/cli/fake_names.h"
 #include "netd/cli/fake_policy.h"
+#include "netd/cli/golden_cases.h"
 
 namespace netpolicy::cli {
 namespace {
@@ -179,6 +180,17 @@ class World {
       }
       return it->second;
     };
+    environment_.read_addresses = [](const std::string& interface)
+        -> absl::StatusOr<std::vector<InterfaceAddress>> {
+      if (interface != "wlan0") {
+        return absl::NotFoundError(absl::StrCat(
+            "read addresses of \"", interface, "\": no such interface"));
+      }
+      return std::vector<InterfaceAddress>{
+          {*ParseAddress("192.168.7.2"), 96 + 24},
+          {*ParseAddress("203.0.113.9"), 96 + 28},
+          {*ParseAddress("2001:db8:7::2"), 64}};
+    };
     environment_.read_interfaces = [](const GlobalOptions&) {
       return std::vector<InterfaceTraffic>();
     };
@@ -272,13 +284,8 @@ void ExpectGolden(const std::string& name, const std::string& text) {
                            "//netd/cli:goldens_test -- --update";
 }
 
-struct GoldenCase {
-  const char* name;                        // of the file
-  std::vector<std::string> command_lines;  // one world for all, in order
-};
-
 TEST(Goldens, WhatEachCommandPrints) {
-  const GoldenCase kCases[] = {
+  std::vector<GoldenCase> cases = {
       {"help",
        {"--help", "apply --help", "rollback --help", "chain --help",
         "chain add --help", "explain --help", "uid internet --help"}},
@@ -401,7 +408,10 @@ TEST(Goldens, WhatEachCommandPrints) {
         "explain --uid alice --expect-generation 3",
         "apply policy.json --expect-generation x"}},
   };
-  for (const GoldenCase& test : kCases) {
+  for (const GoldenCase& test : NetworkGoldenCases()) {
+    cases.push_back(test);
+  }
+  for (const GoldenCase& test : cases) {
     SCOPED_TRACE(test.name);
     World world;
     if (test.name == absl::string_view("interface")) {

@@ -20,8 +20,8 @@ struct InterfaceArguments {
 void DefineInterfaces(CLI::App& app, CommandBuilder& builder) {
   const auto arguments = std::make_shared<InterfaceArguments>();
   CLI::App* interface = CommandBuilder::Add(
-      app, "interface", "Count whole interfaces, whoever the packets belong to",
-      "Other");
+      app, "interface",
+      "What interfaces are to the policy; counting whole interfaces", "Rules");
   interface->require_subcommand(1, 1);
 
   CommandBuilder::Add(*interface, "list", "Show the counted interfaces")
@@ -42,6 +42,7 @@ void DefineInterfaces(CLI::App& app, CommandBuilder& builder) {
       builder.Ask(InterfaceWatchCommand{arguments->interface, value});
     });
   }
+  DefineInterfacePolicy(*interface, builder);
 }
 
 }  // namespace netpolicy::cli

@@ -2,9 +2,11 @@
 #ifndef NETPOLICY_NETD_CLI_INVOCATION_H_
 #define NETPOLICY_NETD_CLI_INVOCATION_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
 #include "clat/settings.h"
@@ -43,6 +45,30 @@ struct DumpCommand {
 // `chain add`, `uid deny` and all others that change a policy by itself.
 struct EditCommand {
   Transaction transaction;
+  CommitOptions options;
+  // Set: gives the transaction, for what depends on the policy in force. It is
+  // called again when somebody else commits meanwhile.
+  std::function<absl::StatusOr<Transaction>(const Policy&)> rework = {};
+};
+// Prints a part of the policy: `rule list`, `settings`, ...
+struct NetworkShowCommand {
+  enum class Part {
+    kDataSaver,
+    kInterfaces,
+    kRules,
+    kIngressDiscard,
+    kLocalNetwork,
+    kBindPorts,
+    kSettings,
+  } part = Part::kSettings;
+  // For kRules: whose; neither: everybody's.
+  std::vector<Uid> uids;
+  bool defaults = false;
+};
+// `local-network fill`: what the kernel says of an interface becomes rules.
+struct LocalNetworkFillCommand {
+  std::string interface;
+  std::vector<AddressBytes> dns_servers;
   CommitOptions options;
 };
 struct ChainListCommand {};
@@ -108,7 +134,8 @@ using Command = absl::variant<
     ChainShowCommand, UidShowCommand, StatsCommand, ExplainCommand, WhyCommand,
     ReasonsCommand, DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
     ClatStartCommand, ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
-    ClatWatchCommand, LogCommand, RollbackCommand, CompletionCommand>;
+    ClatWatchCommand, LogCommand, RollbackCommand, CompletionCommand,
+    NetworkShowCommand, LocalNetworkFillCommand>;
 
 struct Invocation {
   GlobalOptions global;

@@ -25,6 +25,7 @@
 #include "netd/cli/commands.h"
 #include "netd/cli/connect.h"
 #include "netd/cli/exit_code.h"
+#include "netd/cli/interface_addresses.h"
 #include "netd/cli/names.h"
 #include "netd/cli/text_table.h"
 
@@ -90,6 +91,7 @@ int Main(int argc, char** argv) {
   environment.connect_clat = ConnectClat;
   environment.connect_history = ConnectHistory;
   environment.read_file = ReadFile;
+  environment.read_addresses = ReadAddresses;
   environment.examine = Examine;
   environment.watch_interface = WatchInterface;
   environment.unwatch_interface = UnwatchInterface;

@@ -87,6 +87,36 @@ absl::Status CommitAndPrint(const Transaction& transaction,
   return absl::OkStatus();
 }
 
+absl::Status ReworkAndPrint(
+    const std::function<absl::StatusOr<Transaction>(const Policy&)>& rework,
+    const CommitOptions& options, Session& session) {
+  NP_ASSIGN_OR_RETURN(PolicyInterface * policy, session.policy());
+  for (int attempt = 1;; ++attempt) {
+    NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, policy->GetPolicy());
+    CommitOptions over = options;
+    if (!over.expected_generation.has_value()) {
+      over.expected_generation = snapshot.generation;
+    } else if (*over.expected_generation != snapshot.generation) {
+      session.set_exit_code(kExitLostRace);
+      return absl::AbortedError(absl::StrCat(
+          "commit: generation ", ToInt(*over.expected_generation),
+          " was expected, ", ToInt(snapshot.generation), " is in force"));
+    }
+    NP_ASSIGN_OR_RETURN(const Transaction transaction, rework(snapshot.policy));
+    absl::StatusOr<CommitResult> result = policy->Commit(transaction, over);
+    if (absl::IsAborted(result.status())) {
+      if (options.expected_generation.has_value()) {
+        session.set_exit_code(kExitLostRace);
+      } else if (attempt < kMaxAttempts) {
+        continue;
+      }
+    }
+    NP_RETURN_IF_ERROR(result.status());
+    PrintResult(*result, options, session);
+    return absl::OkStatus();
+  }
+}
+
 absl::Status RunApply(const ApplyCommand& command, Session& session) {
   NP_ASSIGN_OR_RETURN(const std::string text,
                       session.environment().read_file(command.file));
@@ -99,6 +129,9 @@ absl::Status RunApply(const ApplyCommand& command, Session& session) {
 }
 
 absl::Status RunEdit(const EditCommand& command, Session& session) {
+  if (command.rework != nullptr) {
+    return ReworkAndPrint(command.rework, command.options, session);
+  }
   return CommitAndPrint(command.transaction, command.options, session);
 }
 

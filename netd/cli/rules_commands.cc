@@ -15,6 +15,7 @@
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/model/text.h"
 #include "netd/cli/commands.h"
+#include "netd/cli/network_text.h"
 #include "netd/cli/units.h"
 
 namespace netpolicy::cli {
@@ -94,12 +95,15 @@ Json UidPolicyJson(Uid uid, const UidPolicy& said, const Policy& policy,
     chains.push_back(TextJson(policy.ReasonName(number)));
   }
   json["chains"] = std::move(chains);
+  AddUidNetworks(said, json);
   return json;
 }
 
 Json DefaultsJson(const PolicyDefaults& defaults) {
-  return {{"rule", std::string(ActionName(defaults.rule))},
-          {"internet", defaults.internet == Permission::kGranted}};
+  Json json = {{"rule", std::string(ActionName(defaults.rule))},
+               {"internet", defaults.internet == Permission::kGranted}};
+  AddDefaultNetworks(defaults, json);
+  return json;
 }
 
 // "dozable (on), games (off)": whether a chain counts is what one asks next.
@@ -127,6 +131,25 @@ std::string InternetText(const UidPolicy& said) {
 void Heading(absl::string_view text, Session& session) {
   session.Print(
       absl::StrCat("\n", Paint(text, Ink::kStrong, session.colour()), "\n"));
+}
+
+void Section(absl::string_view heading, const TextTable& table,
+             Session& session) {
+  Heading(heading, session);
+  session.Print(table.empty() ? "  none\n"
+                              : table.ToString(session.colour(), 2));
+}
+
+void PrintNetworkTables(const Policy& policy, Session& session) {
+  const NetworkPolicy& network = policy.network();
+  Section("UIDs and interfaces", UidNetworksTable(policy, session), session);
+  Section("Network rules", OwnedRuleTable(policy, {}, false, session), session);
+  Section("Interfaces", InterfaceTable(network), session);
+  Section("Ingress discard", IngressDiscardTable(network), session);
+  Section("Local network", RuleTable(network.local_network), session);
+  Heading("Blocked bind ports", session);
+  session.Print(absl::StrCat("  ", BindPortsText(network), "\n"));
+  Section("Settings", SettingsTable(network.settings), session);
 }
 
 }  // namespace
@@ -197,6 +220,7 @@ absl::Status RunUidShow(const UidShowCommand& command, Session& session) {
     table.AddRow({"chains", said.chains == 0
                                 ? "none"
                                 : ChainNames(said, snapshot.policy)});
+    AddUidNetworks(said, defaults, table);
     session.Print(absl::StrCat("uid ", session.Who(uid), "\n",
                                table.ToString(session.colour(), 2)));
   }
@@ -216,12 +240,18 @@ void PrintTables(const PolicySnapshot& snapshot, const EngineStatus& status,
     for (const auto& [uid, said] : policy.uids()) {
       uids.push_back(UidPolicyJson(uid, said, policy, session.names()));
     }
-    session.PrintJson({{"generation", ToInt(snapshot.generation)},
-                       {"fenced_generation", ToInt(status.fenced_generation)},
-                       {"cgroup", TextJson(status.cgroup)},
-                       {"defaults", DefaultsJson(policy.defaults())},
-                       {"chains", ChainsJson(policy)},
-                       {"uids", std::move(uids)}});
+    session.PrintJson(
+        {{"generation", ToInt(snapshot.generation)},
+         {"fenced_generation", ToInt(status.fenced_generation)},
+         {"cgroup", TextJson(status.cgroup)},
+         {"defaults", DefaultsJson(policy.defaults())},
+         {"chains", ChainsJson(policy)},
+         {"uids", std::move(uids)},
+         {"settings", SettingsJson(policy.network().settings)},
+         {"interfaces", InterfacesJson(policy.network())},
+         {"ingress_discard", IngressDiscardJson(policy.network())},
+         {"local_network", RulesJson(policy.network().local_network)},
+         {"blocked_bind_ports", BindPortsJson(policy.network())}});
     return;
   }
   const std::map<int, std::vector<Uid>> members = MembersByChain(policy);
@@ -234,6 +264,7 @@ void PrintTables(const PolicySnapshot& snapshot, const EngineStatus& status,
   defaults.AddRow({"rule", std::string(ActionName(policy.defaults().rule))});
   defaults.AddRow(
       {"internet", std::string(PermissionName(policy.defaults().internet))});
+  AddDefaultNetworks(policy.defaults(), defaults);
   session.Print(defaults.ToString(session.colour(), 2));
 
   Heading("Enabled chains", session);
@@ -264,6 +295,7 @@ void PrintTables(const PolicySnapshot& snapshot, const EngineStatus& status,
   }
   session.Print(uids.empty() ? "  none is mentioned\n"
                              : uids.ToString(session.colour(), 2));
+  PrintNetworkTables(policy, session);
 }
 
 }  // namespace netpolicy::cli

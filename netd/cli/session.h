@@ -16,6 +16,7 @@
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/exit_code.h"
+#include "netd/cli/interface_addresses.h"
 #include "netd/cli/invocation.h"
 #include "netd/cli/names.h"
 #include "netd/cli/text_table.h"
@@ -57,6 +58,10 @@ struct Environment {
   std::function<absl::StatusOr<std::vector<InterfaceTraffic>>(
       const GlobalOptions&)>
       read_interfaces;
+  // See interface_addresses.h.
+  std::function<absl::StatusOr<std::vector<InterfaceAddress>>(
+      const std::string& interface)>
+      read_addresses;
   // For commands that print as they go: writes to standard output at once;
   // false when nobody reads any more. And waits; false when it is time to end.
   std::function<bool(absl::string_view text)> stream;

@@ -59,6 +59,8 @@ void DefineUids(CLI::App& app, CommandBuilder& builder) {
     builder.EditEachUid([&](Uid one) { return SetInternet{one, permission}; });
   });
 
+  DefineUidNetworks(*uid, builder);
+
   CLI::App* clear = CommandBuilder::Add(
       *uid, "clear",
       "Forget the UIDs: no rule, no permission of their own, no chain");
@@ -97,6 +99,7 @@ void DefineDefaults(CLI::App& app, CommandBuilder& builder) {
         {SetDefaultInternet{arguments->value == "on" ? Permission::kGranted
                                                      : Permission::kRevoked}});
   });
+  DefineDefaultNetworks(*defaults, builder);
 }
 
 }  // namespace netpolicy::cli
