@@ -74,6 +74,12 @@ struct RunCommand {
   absl::Status operator()(const LocalNetworkFillCommand& c) {
     return RunLocalNetworkFill(c, session);
   }
+  absl::Status operator()(const UsageCommand& c) {
+    return RunUsage(c, session);
+  }
+  absl::Status operator()(const UsageForgetCommand& c) {
+    return RunUsageForget(c, session);
+  }
   absl::Status operator()(const CompletionCommand& c) {
     return RunCompletion(c, session);
   }

@@ -48,6 +48,9 @@ absl::Status RunNetworkShow(const NetworkShowCommand& command,
                             Session& session);
 absl::Status RunLocalNetworkFill(const LocalNetworkFillCommand& command,
                                  Session& session);
+absl::Status RunUsage(const UsageCommand& command, Session& session);
+absl::Status RunUsageForget(const UsageForgetCommand& command,
+                            Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);
 
 // Commits, and prints what it changed. Tries again when it lost a race that is

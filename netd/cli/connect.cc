@@ -57,6 +57,15 @@ absl::StatusOr<std::unique_ptr<CommitHistory>> ConnectHistory(
   return Client::Connect(options.socket, kDeadline);
 }
 
+absl::StatusOr<std::unique_ptr<UsageHistory>> ConnectUsage(
+    const GlobalOptions& options) {
+  if (options.access == Access::kDirect) {
+    return absl::UnimplementedError(
+        "open usage history: netd keeps it; not available with --direct");
+  }
+  return Client::Connect(options.socket, kDeadline);
+}
+
 DoctorReport Examine(const GlobalOptions& options, const EngineStatus* status) {
   if (options.access == Access::kService && status != nullptr) {
     const absl::StatusOr<std::unique_ptr<Client>> client =

@@ -34,6 +34,10 @@ absl::StatusOr<std::unique_ptr<clat::ClatInterface>> ConnectClat(
 absl::StatusOr<std::unique_ptr<CommitHistory>> ConnectHistory(
     const GlobalOptions& options);
 
+// The history of usage, likewise.
+absl::StatusOr<std::unique_ptr<UsageHistory>> ConnectUsage(
+    const GlobalOptions& options);
+
 // What the kernel and the machine offer: as netd sees it when there is one,
 // else as this process does.
 DoctorReport Examine(const GlobalOptions& options, const EngineStatus* status);

@@ -13,6 +13,7 @@
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/model/edit.h"
 #include "libpolicy/model/ids.h"
+#include "netd/usage/usage.h"
 
 // What a command line asks for, with every name resolved. Plain values.
 
@@ -125,6 +126,20 @@ struct RollbackCommand {
   absl::optional<Generation> generation;  // unset: that before the last commit
   CommitOptions options;
 };
+struct UsageCommand {
+  UsageQuery query;
+  std::string by;      // "uid", "tag", "iface", "set"
+  std::string bucket;  // "hour", "day", "month", "total"
+  enum class Output {
+    kTable,
+    kCsv,
+    kChart,
+    kAsciiChart
+  } output = Output::kTable;
+};
+struct UsageForgetCommand {
+  Uid uid{};
+};
 struct CompletionCommand {
   std::string script;
 };
@@ -134,8 +149,9 @@ using Command = absl::variant<
     ChainShowCommand, UidShowCommand, StatsCommand, ExplainCommand, WhyCommand,
     ReasonsCommand, DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
     ClatStartCommand, ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
-    ClatWatchCommand, LogCommand, RollbackCommand, CompletionCommand,
-    NetworkShowCommand, LocalNetworkFillCommand>;
+    ClatWatchCommand, LogCommand, RollbackCommand, UsageCommand,
+    UsageForgetCommand, CompletionCommand, NetworkShowCommand,
+    LocalNetworkFillCommand>;
 
 struct Invocation {
   GlobalOptions global;

@@ -90,6 +90,7 @@ int Main(int argc, char** argv) {
   environment.connect = Connect;
   environment.connect_clat = ConnectClat;
   environment.connect_history = ConnectHistory;
+  environment.connect_usage = ConnectUsage;
   environment.read_file = ReadFile;
   environment.read_addresses = ReadAddresses;
   environment.examine = Examine;

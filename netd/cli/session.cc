@@ -14,6 +14,10 @@ absl::StatusOr<clat::ClatInterface*> Session::clat() {
   return Connected(clat_, environment_.connect_clat);
 }
 
+absl::StatusOr<UsageHistory*> Session::usage() {
+  return Connected(usage_, environment_.connect_usage);
+}
+
 absl::StatusOr<CommitHistory*> Session::history() {
   return Connected(history_, environment_.connect_history);
 }

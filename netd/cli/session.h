@@ -22,6 +22,7 @@
 #include "netd/cli/text_table.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
+#include "netd/usage/usage.h"
 
 namespace netpolicy::cli {
 
@@ -41,6 +42,10 @@ struct Environment {
   std::function<absl::StatusOr<std::unique_ptr<CommitHistory>>(
       const GlobalOptions&)>
       connect_history;
+  // Opens the history of usage; likewise.
+  std::function<absl::StatusOr<std::unique_ptr<UsageHistory>>(
+      const GlobalOptions&)>
+      connect_usage;
   // The whole of a file; "-" is standard input.
   std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
   // What the kernel and the machine offer, asked of netd or found out here;
@@ -100,6 +105,9 @@ class Session {
   // The log of commits, likewise.
   absl::StatusOr<CommitHistory*> history();
 
+  // The history of usage.
+  absl::StatusOr<UsageHistory*> usage();
+
   // The same for translation.
   absl::StatusOr<clat::ClatInterface*> clat();
 
@@ -133,6 +141,7 @@ class Session {
   std::unique_ptr<PolicyInterface> policy_;
   std::unique_ptr<clat::ClatInterface> clat_;
   std::unique_ptr<CommitHistory> history_;
+  std::unique_ptr<UsageHistory> usage_;
   std::string out_;
   ExitCode exit_code_ = kExitOk;
 };

@@ -31,6 +31,7 @@
 #include "netd/daemon/pin_lock.h"
 #include "netd/daemon/privileges.h"
 #include "netd/daemon/state_file.h"
+#include "netd/daemon/usage_recorder.h"
 #include "netd/service/file_lock.h"
 #include "netd/service/server.h"
 
@@ -135,6 +136,7 @@ class Daemon {
   EventPtr<event_base> base_;
   std::unique_ptr<ClatService> clat_;
   std::unique_ptr<LinkWatch> links_;
+  std::unique_ptr<UsageRecorder> usage_;
   std::vector<EventPtr<event>> events_;
   std::unique_ptr<Server> server_;
   bool stopping_ = false;
@@ -254,10 +256,19 @@ absl::optional<Failure> Daemon::Serve() {
                   .change_group = options_.change_group},
       [this]() -> absl::StatusOr<DoctorReport> {
         NP_ASSIGN_OR_RETURN(const EngineStatus status, engine_->Status());
-        return ExamineMachine(features_, &status);
+        DoctorReport report = ExamineMachine(features_, &status);
+        if (usage_ != nullptr) report.push_back(usage_->Finding());
+        return report;
       },
       policy_.get());
   if (clat_ != nullptr) handler_->set_clat(&clat_->clat());
+  if (options_.usage_seconds > 0) {
+    absl::StatusOr<std::unique_ptr<UsageRecorder>> usage =
+        UsageRecorder::Start(options_, *engine_, base_.get());
+    if (!usage.ok()) return Failure{kExitFailure, usage.status()};
+    usage_ = *std::move(usage);
+    handler_->set_usage(usage_.get());
+  }
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(base_.get(), *std::exchange(listener_, absl::nullopt),
                     *handler_, ServerLimits{}, observer_);
@@ -291,6 +302,7 @@ absl::optional<Failure> Daemon::Start() {
 void Daemon::Run() {
   event_base_dispatch(base_.get());
   server_.reset();
+  if (usage_ != nullptr) usage_->Flush().IgnoreError();  // logged
   // What others have committed meanwhile.
   const absl::Status synced = policy_->Sync();
   if (!synced.ok()) Log("state_not_saved", {{"error", synced.message()}});
@@ -330,12 +342,22 @@ ExitCode RunDaemon(const DaemonOptions& options,
   return kExitOk;
 }
 
+// The counters go with the tables.
+static void StoreLastUsage(const DaemonOptions& options) {
+  EngineOptions engine_options = options.engine;
+  engine_options.mode = OpenMode::kAdoptOnly;
+  const auto engine = Engine::Open(engine_options);
+  if (!engine.ok()) return;  // nothing there, or not ours to read
+  UsageRecorder::Start(options, **engine, nullptr).status().IgnoreError();
+}
+
 ExitCode RunDetach(const DaemonOptions& options) {
   const std::string& pin_dir = options.engine.pin_dir;
   absl::StatusOr<absl::optional<PinLock>> lock = PinLock::Acquire(pin_dir);
   if (!lock.ok()) return Fail(LockFailure(lock.status()), nullptr);
   const absl::Status clat = DetachClat(options);
   if (!clat.ok()) return Fail({kExitFailure, clat}, nullptr);
+  if (options.usage_seconds > 0) StoreLastUsage(options);
   const absl::Status detached = Engine::Detach(pin_dir);
   if (!detached.ok()) return Fail({kExitFailure, detached}, nullptr);
   Log("detached", {{"pin_dir", pin_dir}, {"enforcement", "off"}});

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <limits>
+#include <tuple>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -79,6 +80,18 @@ constexpr NumberSetting kNumbers[] = {
      &DaemonSettings::max_uid_rows},
     {"max_drops", "rows of drop counters (default: 4096)",
      &DaemonSettings::max_drops},
+    {"usage_seconds",
+     "how often usage is stored, in seconds; 0: never (default: 60)",
+     &DaemonSettings::usage_seconds},
+    {"usage_hours_kept",
+     "days for which usage is kept by the hour; 0: for ever (default: 31)",
+     &DaemonSettings::usage_hours_kept},
+    {"usage_days_kept",
+     "days for which it is kept by the day; 0: for ever (default: 400)",
+     &DaemonSettings::usage_days_kept},
+    {"usage_months_kept",
+     "days for which it is kept by the month; 0: for ever (default: 0)",
+     &DaemonSettings::usage_months_kept},
 };
 
 std::string FlagOf(absl::string_view key) {
@@ -169,6 +182,20 @@ absl::Status Apply(const DaemonSettings& settings, DaemonOptions& options) {
   copy(settings.max_rows_per_uid, options.engine.max_rows_per_uid);
   copy(settings.max_uid_rows, options.engine.max_uid_rows);
   copy(settings.max_drops, options.engine.max_drops);
+  copy(settings.usage_seconds, options.usage_seconds);
+  for (const auto& [key, from, to] :
+       {std::tuple("usage_hours_kept", &settings.usage_hours_kept,
+                   &options.usage_hours_kept),
+        std::tuple("usage_days_kept", &settings.usage_days_kept,
+                   &options.usage_days_kept),
+        std::tuple("usage_months_kept", &settings.usage_months_kept,
+                   &options.usage_months_kept)}) {
+    copy(*from, *to);
+    if (*to > 36500) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "set ", key, ": expected up to 36500 days, found ", *to));
+    }
+  }
   if (settings.socket_mode.has_value()) {
     NP_ASSIGN_OR_RETURN(options.socket_mode,
                         ParseMode("socket_mode", *settings.socket_mode));

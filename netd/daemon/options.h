@@ -45,6 +45,13 @@ struct DaemonOptions {
   absl::optional<std::vector<std::string>> clat_interfaces;
   absl::optional<clat::Pref64> clat_prefix;
   std::vector<std::string> clat_dns_servers;
+
+  // How often usage is stored, 0: never; and for how many days by the hour, by
+  // the day and by the month, 0: for ever.
+  uint32_t usage_seconds = 60;
+  uint32_t usage_hours_kept = 31;
+  uint32_t usage_days_kept = 400;
+  uint32_t usage_months_kept = 0;
 };
 
 // The settings by their names: those of the flags, with '_' for '-'. Each sets
@@ -65,6 +72,10 @@ struct DaemonSettings {
   absl::optional<uint32_t> max_rows_per_uid;
   absl::optional<uint32_t> max_uid_rows;
   absl::optional<uint32_t> max_drops;
+  absl::optional<uint32_t> usage_seconds;
+  absl::optional<uint32_t> usage_hours_kept;
+  absl::optional<uint32_t> usage_days_kept;
+  absl::optional<uint32_t> usage_months_kept;
 };
 
 // Reads a configuration file: a JSON object with comments, each member a

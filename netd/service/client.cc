@@ -19,6 +19,7 @@
 #include "netd/service/refused_wire.h"
 #include "netd/service/service.pb.h"
 #include "netd/service/unix_address.h"
+#include "netd/service/usage_wire.h"
 #include "netd/service/wire.h"
 
 namespace netpolicy {
@@ -378,6 +379,20 @@ absl::StatusOr<clat::Changes> Client::ChangesAfter(uint64_t seen) {
   NP_ASSIGN_OR_RETURN(const service::Response response,
                       Call(request, "clat", Repeat::kSafe));
   return ChangesFromWire(response.clat());
+}
+
+absl::StatusOr<std::vector<UsageRow>> Client::Usage(const UsageQuery& query) {
+  service::Request request;
+  *request.mutable_usage() = UsageToWire(query);
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "usage", Repeat::kSafe));
+  return UsageRowsFromWire(response.usage());
+}
+
+absl::Status Client::ForgetUsage(uint32_t uid) {
+  service::Request request;
+  request.mutable_usage()->set_forget_uid(uid);
+  return Call(request, "usage", Repeat::kSafe).status();
 }
 
 }  // namespace netpolicy

@@ -26,6 +26,7 @@
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
+#include "netd/usage/usage.h"
 
 namespace netpolicy {
 
@@ -58,7 +59,8 @@ inline constexpr char kDefaultSocketPath[] = "/run/netd/netd.sock";
 // After kDeadlineExceeded of a commit it is not known either.
 class Client final : public PolicyInterface,
                      public CommitHistory,
-                     public clat::ClatInterface {
+                     public clat::ClatInterface,
+                     public UsageHistory {
  public:
   // Connects within `deadline`, which then also holds for each call.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
@@ -87,6 +89,9 @@ class Client final : public PolicyInterface,
   absl::StatusOr<std::vector<clat::DiscoveredPrefix>> Discover(
       const std::string& interface) override;
   absl::StatusOr<clat::Changes> ChangesAfter(uint64_t seen) override;
+
+  absl::StatusOr<std::vector<UsageRow>> Usage(const UsageQuery& query) override;
+  absl::Status ForgetUsage(uint32_t uid) override;
 
  private:
   // Whether a call may be sent again after its answer was lost.

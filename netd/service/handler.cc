@@ -9,6 +9,7 @@
 #include "netd/service/clat_wire.h"
 #include "netd/service/refused_wire.h"
 #include "netd/service/service.pb.h"
+#include "netd/service/usage_wire.h"
 #include "netd/service/wire.h"
 
 namespace netpolicy {
@@ -34,6 +35,8 @@ absl::string_view CallName(const service::Request& request) {
       return "log";
     case service::Request::kRefused:
       return "refused";
+    case service::Request::kUsage:
+      return "usage";
     case service::Request::CALL_NOT_SET:
       break;
   }
@@ -53,6 +56,9 @@ Right RightNeeded(const service::Request& request) {
                    operation == service::ClatRequest::OPERATION_STOP
                ? Right::kChange
                : Right::kRead;
+  }
+  if (request.has_usage() && request.usage().has_forget_uid()) {
+    return Right::kChange;
   }
   return request.has_commit() && !IsDryRun(request) ? Right::kChange
                                                     : Right::kRead;
@@ -82,13 +88,14 @@ absl::StatusOr<service::Request> Decode(absl::string_view bytes) {
 class Call {
  public:
   Call(PolicyInterface& policy, const RequestHandler::Doctor& doctor,
-       CommitHistory* history, clat::ClatInterface* clat, const Peer& peer,
-       const service::Request& request, service::Response& response,
-       CallRecord& record)
+       CommitHistory* history, clat::ClatInterface* clat, UsageHistory* usage,
+       const Peer& peer, const service::Request& request,
+       service::Response& response, CallRecord& record)
       : policy_(policy),
         doctor_(doctor),
         history_(history),
         clat_(clat),
+        usage_(usage),
         peer_(peer),
         request_(request),
         response_(response),
@@ -114,6 +121,8 @@ class Call {
         return Log();
       case service::Request::kRefused:
         return Refused();
+      case service::Request::kUsage:
+        return Usage();
       case service::Request::CALL_NOT_SET:
         break;
     }
@@ -203,10 +212,21 @@ class Call {
     return absl::OkStatus();
   }
 
+  absl::Status Usage() {
+    if (usage_ == nullptr) {
+      return absl::FailedPreconditionError(
+          "call usage: this netd keeps no history (usage_seconds is 0)");
+    }
+    NP_ASSIGN_OR_RETURN(*response_.mutable_usage(),
+                        RunUsage(request_.usage(), *usage_));
+    return absl::OkStatus();
+  }
+
   PolicyInterface& policy_;
   const RequestHandler::Doctor& doctor_;
   CommitHistory* const history_;
   clat::ClatInterface* const clat_;
+  UsageHistory* const usage_;
   const Peer& peer_;
   const service::Request& request_;
   service::Response& response_;
@@ -241,8 +261,8 @@ HandledRequest RequestHandler::Handle(const Peer& peer,
              !right.ok()) {
     record.status = std::move(right);
   } else {
-    record.status = Call(policy_, doctor_, history_, clat_, peer, *request,
-                         response, record)
+    record.status = Call(policy_, doctor_, history_, clat_, usage_, peer,
+                         *request, response, record)
                         .Run();
   }
   if (!record.status.ok()) {

@@ -18,6 +18,7 @@
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
 #include "netd/service/peer.h"
+#include "netd/usage/usage.h"
 
 namespace netpolicy {
 
@@ -58,6 +59,9 @@ class RequestHandler {
   // the call answers kFailedPrecondition.
   void set_clat(clat::ClatInterface* clat) { clat_ = clat; }
 
+  // Who keeps usage; likewise.
+  void set_usage(UsageHistory* usage) { usage_ = usage; }
+
   // Answers one request of `peer`. The response carries what the policy's
   // method returned, or
   //   kInvalidArgument: not a request, or a field or value that is not known
@@ -74,6 +78,7 @@ class RequestHandler {
   const Doctor doctor_;
   CommitHistory* const history_;
   clat::ClatInterface* clat_ = nullptr;
+  UsageHistory* usage_ = nullptr;
 };
 
 // An encoded response that only says `status`, which is an error.

@@ -66,6 +66,9 @@ service::Request Call(service::Request::CallCase call) {
       request.mutable_refused()->set_uid(10007);
       request.mutable_refused()->set_max_peers(10);
       break;
+    case service::Request::kUsage:
+      request.mutable_usage();
+      break;
     case service::Request::CALL_NOT_SET:
       break;
   }

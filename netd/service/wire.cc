@@ -284,6 +284,8 @@ absl::Status CheckKnown(const service::Request& request) {
       return CheckNoUnknownFields("log", request.log());
     case service::Request::kRefused:
       return CheckNoUnknownFields("refused", request.refused());
+    case service::Request::kUsage:
+      return CheckNoUnknownFields("usage", request.usage());
     case service::Request::CALL_NOT_SET:
       break;
   }
