@@ -43,7 +43,7 @@ std::vector<Configuration> Configurations() {
   embedded.max_source_bytes = 16 << 10;
   embedded.max_refused = 64;
   return {{"default", EngineOptions(), 16 << 20, 3 << 19},
-          {"embedded", embedded, 512 << 10, 64 << 10}};
+          {"embedded", embedded, 640 << 10, 64 << 10}};
 }
 
 TEST(MapMemory, IsNoMoreThanDocumented) {
