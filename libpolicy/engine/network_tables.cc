@@ -105,15 +105,11 @@ bool NetworkTables::Concerns(const Policy& base, const PolicyDelta& delta) {
        delta.defaults->network_rules != base.defaults().network_rules)) {
     return true;
   }
-  // Both are in order: to look each UID up costs as much as some steps to the
-  // next one.
-  constexpr int kSteps = 8;
   const UidPolicy nothing;
   auto it = base.uids().begin();
   const auto end = base.uids().end();
   for (const auto& [uid, policy] : delta.uids) {
-    for (int i = 0; i < kSteps && it != end && it->first < uid; ++i) ++it;
-    if (it != end && it->first < uid) it = base.uids().lower_bound(uid);
+    it = StepTo(uid, base.uids(), it);
     const UidPolicy& before =
         it != end && it->first == uid ? it->second : nothing;
     if (policy.interfaces != before.interfaces ||

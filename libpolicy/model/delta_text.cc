@@ -92,15 +92,12 @@ struct UidChange {
 std::vector<UidChange> UidChanges(const Policy& base,
                                   const PolicyDelta& delta) {
   static const UidPolicy kNothing;
-  // To look each UID up costs as much as some steps to the next one.
-  constexpr int kSteps = 8;
   std::vector<UidChange> changes;
   changes.reserve(delta.uids.size());
   auto it = base.uids().begin();
   const auto end = base.uids().end();
   for (const auto& [uid, after] : delta.uids) {
-    for (int i = 0; i < kSteps && it != end && it->first < uid; ++i) ++it;
-    if (it != end && it->first < uid) it = base.uids().lower_bound(uid);
+    it = StepTo(uid, base.uids(), it);
     const bool found = it != end && it->first == uid;
     changes.push_back({uid, found ? &it->second : &kNothing, &after});
   }

@@ -322,16 +322,10 @@ void PolicyEdit::ApplyDelta(const PolicyDelta& delta, Policy& policy) {
   if (delta.defaults.has_value()) policy.defaults_ = *delta.defaults;
   if (delta.chains.has_value()) policy.chains_ = *delta.chains;
   if (delta.network.has_value()) policy.network_ = *delta.network;
-  // Both are in order: to look each UID up costs as much as some steps to the
-  // next one.
-  constexpr int kSteps = 8;
   UidPolicies& uids = policy.uids_;
   auto it = uids.begin();
   for (const auto& [uid, value] : delta.uids) {
-    for (int i = 0; i < kSteps && it != uids.end() && it->first < uid; ++i) {
-      ++it;
-    }
-    if (it != uids.end() && it->first < uid) it = uids.lower_bound(uid);
+    it = StepTo(uid, uids, it);
     const bool there = it != uids.end() && it->first == uid;
     if (!there) {
       if (!value.empty()) it = uids.emplace_hint(it, uid, value);

@@ -73,6 +73,17 @@ struct UidPolicy {
 // nodes of a std::map lie scattered. Changing it invalidates all iterators.
 using UidPolicies = absl::btree_map<Uid, UidPolicy>;
 
+// The first entry at or behind `it` whose UID is not below `uid`, for walking
+// along a list that is in order, too: to look each UID up costs as much as some
+// steps to the next one.
+template <typename Uids, typename Iterator>
+Iterator StepTo(Uid uid, Uids& uids, Iterator it) {
+  constexpr int kSteps = 8;
+  for (int i = 0; i < kSteps && it != uids.end() && it->first < uid; ++i) ++it;
+  if (it != uids.end() && it->first < uid) return uids.lower_bound(uid);
+  return it;
+}
+
 // What holds for all UIDs.
 struct PolicyDefaults {
   Action rule = Action::kAllow;
