@@ -312,6 +312,15 @@ absl::Status NetNamespace::SetLink(const std::string& name, Toggle up) const {
   return state_->Ioctl(name, SIOCSIFFLAGS, data, "set flags of link");
 }
 
+absl::Status NetNamespace::RenameLink(const std::string& from,
+                                      const std::string& to) const {
+  NP_RETURN_IF_ERROR(SetLink(from, Toggle::kOff));
+  ifreq data = {};
+  to.copy(data.ifr_newname, IFNAMSIZ - 1);
+  NP_RETURN_IF_ERROR(state_->Ioctl(from, SIOCSIFNAME, data, "rename link"));
+  return SetLink(to, Toggle::kOn);
+}
+
 absl::Status NetNamespace::WaitUntilRunning(const std::string& name) const {
   const absl::Time deadline = absl::Now() + absl::Seconds(5);
   while (true) {

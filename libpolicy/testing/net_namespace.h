@@ -116,6 +116,8 @@ class NetNamespace {
   absl::Status DeleteLink(int index) const;
 
   absl::Status SetLink(const std::string& name, Toggle up) const;
+  // Sets it down for that, and up again.
+  absl::Status RenameLink(const std::string& from, const std::string& to) const;
   // Waits up to 5 s until a link has its carrier and its queues. The end of a
   // veth that was set up first gets them from a kernel worker (linkwatch) and
   // drops all before. VethPair has waited.

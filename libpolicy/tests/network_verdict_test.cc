@@ -1,9 +1,6 @@
 // What rules about networks and interfaces do to real traffic, kind by kind.
 // The expectations are written by hand.
 
-#include <net/if.h>
-#include <sys/ioctl.h>
-
 #include <cerrno>
 #include <memory>
 #include <optional>
@@ -17,8 +14,6 @@
 #include "bpf_progs/abi/reason.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "libpolicy/base/status_macros.h"
-#include "libpolicy/base/unique_fd.h"
 #include "libpolicy/kernel/probe_network.h"
 #include "libpolicy/testing/errno_status.h"
 #include "libpolicy/testing/process.h"
@@ -353,20 +348,6 @@ TEST_F(NetworkCallsTest, BlockedPortsCannotBeBound) {
   }
 }
 
-absl::Status RenameLink(const NetNamespace& ns, const std::string& from,
-                        const std::string& to) {
-  NP_RETURN_IF_ERROR(ns.SetLink(from, Toggle::kOff));
-  NP_ASSIGN_OR_RETURN(const UniqueFd socket,
-                      ns.OpenSocket(AF_INET, SOCK_DGRAM));
-  ifreq request = {};
-  from.copy(request.ifr_name, IFNAMSIZ - 1);
-  to.copy(request.ifr_newname, IFNAMSIZ - 1);
-  if (ioctl(socket.get(), SIOCSIFNAME, &request) != 0) {
-    return ErrnoStatus(errno, "rename " + from);
-  }
-  return ns.SetLink(to, Toggle::kOn);
-}
-
 TEST_F(NetworkCallsTest, RulesFollowTheNameOfAnInterface) {
   ASSERT_THAT(bed_->Apply(PolicyText(
                   R"({"version": 1,
@@ -396,9 +377,9 @@ TEST_F(NetworkCallsTest, RulesFollowTheNameOfAnInterface) {
     ASSERT_THAT(tunnel, IsOk());
     EXPECT_EQ(sends_to("10.88.0.2"), 0);
     EXPECT_EQ(sends_to("10.77.0.2"), EPERM);
-    ASSERT_THAT(RenameLink(bed_->app_ns(), "tun0", "tun1"), IsOk());
+    ASSERT_THAT(bed_->app_ns().RenameLink("tun0", "tun1"), IsOk());
     EXPECT_EQ(sends_to("10.88.0.2"), EPERM);
-    ASSERT_THAT(RenameLink(bed_->app_ns(), "tun1", "tun0"), IsOk());
+    ASSERT_THAT(bed_->app_ns().RenameLink("tun1", "tun0"), IsOk());
     EXPECT_EQ(sends_to("10.88.0.2"), 0);
   }
   {

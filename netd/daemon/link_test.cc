@@ -2,9 +2,7 @@
 //
 // The real netd, and interfaces that get other names under open flows.
 
-#include <net/if.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 
 #include <cerrno>
 #include <memory>
@@ -15,8 +13,6 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "libpolicy/base/status_macros.h"
-#include "libpolicy/base/unique_fd.h"
 #include "libpolicy/testing/actor.h"
 #include "libpolicy/testing/errno_status.h"
 #include "libpolicy/testing/net_namespace.h"
@@ -32,20 +28,6 @@ using ::testing::Not;
 
 constexpr uid_t kApp = 10007;
 const Endpoint kPeer = {"10.77.0.2", 9};
-
-absl::Status RenameLink(const NetNamespace& ns, const std::string& from,
-                        const std::string& to) {
-  NP_RETURN_IF_ERROR(ns.SetLink(from, Toggle::kOff));
-  NP_ASSIGN_OR_RETURN(const UniqueFd socket,
-                      ns.OpenSocket(AF_INET, SOCK_DGRAM));
-  ifreq request = {};
-  from.copy(request.ifr_name, IFNAMSIZ - 1);
-  to.copy(request.ifr_newname, IFNAMSIZ - 1);
-  if (ioctl(socket.get(), SIOCSIFNAME, &request) != 0) {
-    return ErrnoStatus(errno, "rename " + from);
-  }
-  return ns.SetLink(to, Toggle::kOn);
-}
 
 class NetdLinkTest : public NetdFixture {
  protected:
@@ -97,26 +79,26 @@ TEST_F(NetdLinkTest, AnOpenFlowMeetsTheNewNameOfItsInterface) {
   }
   const Generation before = InForce().generation;
 
-  ASSERT_THAT(RenameLink(*ns_, "eth0", "wan0"), IsOk());
+  ASSERT_THAT(ns_->RenameLink("eth0", "wan0"), IsOk());
   EXPECT_TRUE(ComesToGive(*app, *socket, EPERM));
   EXPECT_GT(InForce().generation, before);
   EXPECT_THAT(netd_->Output(),
               HasSubstr("event=links_changed interfaces=eth0"));
 
-  ASSERT_THAT(RenameLink(*ns_, "wan0", "eth0"), IsOk());
+  ASSERT_THAT(ns_->RenameLink("wan0", "eth0"), IsOk());
   EXPECT_TRUE(ComesToGive(*app, *socket, 0));
 }
 
 TEST_F(NetdLinkTest, InterfacesThatNoRuleNamesChangeNothing) {
   ASSERT_THAT(Commit({SetUidInterfaces{Uid{kApp}, {"tun*"}}}), IsOk());
   const Generation before = InForce().generation;
-  ASSERT_THAT(RenameLink(*ns_, "eth0", "wan0"), IsOk());
+  ASSERT_THAT(ns_->RenameLink("eth0", "wan0"), IsOk());
   // Longer than netd lets changes gather.
   absl::SleepFor(absl::Milliseconds(300));
   EXPECT_EQ(InForce().generation, before);
   EXPECT_THAT(netd_->Output(), Not(HasSubstr("links_changed")));
 
-  ASSERT_THAT(RenameLink(*ns_, "wan0", "tun7"), IsOk());
+  ASSERT_THAT(ns_->RenameLink("wan0", "tun7"), IsOk());
   for (int i = 0; i < 500 && InForce().generation == before; ++i) {
     absl::SleepFor(absl::Milliseconds(10));
   }
