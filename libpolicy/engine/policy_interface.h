@@ -220,12 +220,8 @@ class PolicyInterface {
   virtual absl::StatusOr<StatsSnapshot> Stats() = 0;
 
   // What was refused to `uid` (or kNoOwner), with at most `max_peers` of the
-  // peers that the kernel remembers. Errors: kUnimplemented where nobody
-  // remembers them.
-  virtual absl::StatusOr<Refusals> Refused(Uid /*uid*/,
-                                           uint32_t /*max_peers*/) {
-    return absl::UnimplementedError("read refusals: not offered here");
-  }
+  // peers that the kernel remembers.
+  virtual absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) = 0;
 
   virtual absl::StatusOr<EngineStatus> Status() = 0;
 };
