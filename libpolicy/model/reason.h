@@ -21,6 +21,11 @@ enum class Direction : uint8_t {
   kBind = 4,          // NP_BIND: bind(2)
 };
 
+// Else it is a call, which has no bytes.
+constexpr bool IsPacket(Direction direction) {
+  return direction == Direction::kIngress || direction == Direction::kEgress;
+}
+
 // "ingress", "egress", "socket_create", "connect", "bind".
 absl::string_view DirectionName(Direction direction);
 

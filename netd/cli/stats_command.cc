@@ -152,12 +152,11 @@ void PrintDrops(const StatsSnapshot& stats, Session& session) {
                    {"packets", TextTable::kRight},
                    {"bytes", TextTable::kRight}});
   for (const DropRow& drop : stats.drops) {
-    table.AddRow(
-        {session.Who(drop.uid), std::string(DirectionName(drop.direction)),
-         Printable(absl::StrJoin(drop.reason_names, ", ")),
-         FormatCount(drop.packets),
-         drop.direction == Direction::kSocketCreate ? "-"
-                                                    : FormatBytes(drop.bytes)});
+    table.AddRow({session.Who(drop.uid),
+                  std::string(DirectionName(drop.direction)),
+                  Printable(absl::StrJoin(drop.reason_names, ", ")),
+                  FormatCount(drop.packets),
+                  IsPacket(drop.direction) ? FormatBytes(drop.bytes) : "-"});
   }
   session.Print("\n");
   session.Print(table.ToString(session.colour()));

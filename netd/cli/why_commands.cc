@@ -97,12 +97,12 @@ Json RefusalsJson(const Refusals& refusals, Names& names) {
   json.update(UidJson(refusals.uid, names));
   Json totals = Json::array();
   for (const auto& [key, total] : Totals(refusals.drops)) {
-    const bool call = key.second > Direction::kEgress;
-    totals.push_back({{"number", key.first},
-                      {"name", TextJson(total.name)},
-                      {"direction", std::string(DirectionName(key.second))},
-                      {call ? "calls" : "packets", total.packets}});
-    if (!call) totals.back()["bytes"] = total.bytes;
+    totals.push_back(
+        {{"number", key.first},
+         {"name", TextJson(total.name)},
+         {"direction", std::string(DirectionName(key.second))},
+         {IsPacket(key.second) ? "packets" : "calls", total.packets}});
+    if (IsPacket(key.second)) totals.back()["bytes"] = total.bytes;
   }
   json["reasons"] = std::move(totals);
   Json peers = Json::array();
@@ -210,10 +210,9 @@ absl::Status RunWhy(const WhyCommand& command, Session& session) {
     several |= drop.reasons.numbers().size() > 1;
   }
   for (const auto& [key, total] : Totals(refusals.drops)) {
-    const bool call = key.second > Direction::kEgress;
     totals.AddRow({Printable(total.name), std::string(RefusedText(key.second)),
                    FormatCount(total.packets),
-                   call ? "-" : FormatBytes(total.bytes)});
+                   IsPacket(key.second) ? FormatBytes(total.bytes) : "-"});
   }
   session.Print(totals.ToString(session.colour(), 2));
   if (several) session.Print("  (one that had several counts under each)\n");
