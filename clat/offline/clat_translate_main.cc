@@ -2,8 +2,9 @@
 //
 // clat_translate: packets of a file through the translator's BPF programs.
 //
-// Exit codes: 0 all packets were run (dropped or not), 1 something failed,
-// 2 wrong usage.
+// Exit codes, as those of the other tools: 0 all packets were run (dropped or
+// not), 1 something failed, a file that can't be read among it, 2 wrong usage:
+// nothing was tried.
 
 #include <array>
 #include <cstdio>
@@ -22,6 +23,7 @@
 #include "clat/outcome.h"
 #include "clat/translator_config.h"
 #include "libpolicy/base/status_macros.h"
+#include "libpolicy/base/version.h"
 
 namespace netpolicy::clat {
 namespace {
@@ -44,7 +46,8 @@ constexpr char kDescription[] =
     "itself when it is none of ours. A dropped packet is an empty line in text "
     "and nothing in pcap. The reason goes to standard error, one line a "
     "packet: "
-    "FILE:LINE: CAUSE: text.";
+    "FILE:LINE: CAUSE: text.\n"
+    "Exit codes: 0 all packets were run, 1 something failed, 2 wrong usage.";
 
 struct Arguments {
   std::string prefix;
@@ -181,9 +184,8 @@ bool HasVersion(const PacketFile::Packet& packet, int version) {
   return byte(0) >> 4 != (version == 4 ? 6 : 4);
 }
 
-absl::Status Translate(const Arguments& arguments) {
-  NP_ASSIGN_OR_RETURN(TranslatorConfig config, MakeConfig(arguments));
-  NP_RETURN_IF_ERROR(Compile(config, IfIndex{1}, 0).status());
+absl::Status Translate(const Arguments& arguments,
+                       const TranslatorConfig& config) {
   NP_ASSIGN_OR_RETURN(PacketFile file, ReadPacketFile(arguments.in));
   const Direction direction =
       arguments.direction == "4to6" ? Direction::k4to6 : Direction::k6to4;
@@ -247,15 +249,22 @@ int Main(int argc, char** argv) {
   CLI::App app(kDescription, "clat_translate");
   Arguments arguments;
   Declare(app, arguments);
+  app.set_version_flag("--version", absl::StrCat("clat_translate ", kVersion));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
-  const absl::Status status = Translate(arguments);
-  if (status.ok()) return 0;
-  std::cerr << "clat_translate: " << status.message() << "\n";
-  return absl::IsInvalidArgument(status) ? kUsage : kFailed;
+  const auto fail = [](const absl::Status& status, int code) {
+    std::cerr << "clat_translate: " << status.message() << "\n";
+    return code;
+  };
+  const absl::StatusOr<TranslatorConfig> config = MakeConfig(arguments);
+  if (!config.ok()) return fail(config.status(), kUsage);
+  const absl::Status possible = Compile(*config, IfIndex{1}, 0).status();
+  if (!possible.ok()) return fail(possible, kUsage);
+  const absl::Status status = Translate(arguments, *config);
+  return status.ok() ? 0 : fail(status, kFailed);
 }
 
 }  // namespace netpolicy::clat

@@ -163,43 +163,107 @@ TEST_F(ClatTranslate, OptionsMayStandInAnyOrder) {
   }
 }
 
+struct MessageRow {
+  const char* arguments;
+  const char* message;
+};
+
 TEST_F(ClatTranslate, WrongUsageIsToldAndNothingIsWritten) {
-  struct Row {
-    const char* arguments;
-    const char* message;
-  };
   Write("in", {Hex(Four().Udp({}).Build())});
-  Write("digits", {"45zz"});
-  Write("odd", {"450"});
-  for (
-      const Row& row : {
-          Row{"--prefix 64:ff9b::/95 --local4 192.0.0.1 --local6 2001:db8::464 "
-              "--direction 4to6 in out",
-              "64:ff9b::/95"},
-          Row{"--prefix 64:ff9b::/96 --local4 192.0.0.1 --direction 4to6 in "
-              "out",
-              "not the same number of each"},
-          Row{"--prefix 64:ff9b::/96 --direction 4to6 in out",
-              "there are none"},
-          Row{"--prefix 64:ff9b::/96 --local4 192.0.0.1 --local6 2001:db8::464 "
-              "--direction sideways in out",
-              "sideways"},
-          Row{"--prefix 64:ff9b::/96 --local4 192.0.0.1 --local6 2001:db8::464 "
-              "--direction 4to6 --mtu6 1279 in out",
-              "mtu6: not 1280 to"},
-          Row{"--prefix 64:ff9b::/96 --local4 192.0.0.1 --local6 2001:db8::464 "
-              "--direction 4to6 digits out",
-              "digits:1: not a hexadecimal digit"},
-          Row{"--prefix 64:ff9b::/96 --local4 192.0.0.1 --local6 2001:db8::464 "
-              "--direction 4to6 odd out",
-              "odd:1: odd number"},
-      }) {
+  for (const MessageRow& row : {
+           MessageRow{"--prefix 64:ff9b::/95 --local4 192.0.0.1 --local6 "
+                      "2001:db8::464 --direction 4to6 in out",
+                      "64:ff9b::/95"},
+           {"--prefix 64:ff9b::/96 --local4 192.0.0.1 --direction 4to6 in out",
+            "not the same number of each"},
+           {"--prefix 64:ff9b::/96 --direction 4to6 in out", "there are none"},
+           {"--prefix 64:ff9b::/96 --local4 192.0.0.1 --local6 2001:db8::464 "
+            "--direction sideways in out",
+            "sideways"},
+           {"--prefix 64:ff9b::/96 --local4 192.0.0.1 --local6 2001:db8::464 "
+            "--direction 4to6 --mtu6 1279 in out",
+            "mtu6: not 1280 to"},
+           {"--prefix 64:ff9b::/96 --eam 10.0.0.0/8 --direction 4to6 in out",
+            "not of the form"},
+           {"--prefix 64:ff9b::/96 --local4 192.0.0.1 --local6 2001:db8::464 "
+            "in out",
+            "--direction is required"},
+       }) {
     EXPECT_EQ(Run(row.arguments), 2) << row.arguments;
     EXPECT_THAT(Read("stderr"), HasSubstr(row.message));
     EXPECT_FALSE(std::ifstream(Path("out")).good()) << row.arguments;
   }
-  EXPECT_EQ(Run(absl::StrCat(kWho, "--direction 4to6 absent out")), 1);
-  EXPECT_THAT(Read("stderr"), HasSubstr("absent"));
+}
+
+TEST_F(ClatTranslate, HelpAndVersionAreNoFailure) {
+  EXPECT_EQ(Run("--help"), 0);
+  EXPECT_THAT(Read("stdout"), HasSubstr("--direction"));
+  EXPECT_EQ(Run("--version"), 0);
+  EXPECT_THAT(Read("stdout"), ::testing::StartsWith("clat_translate "));
+}
+
+// A block of pcapng in this machine's byte order.
+std::string Block(uint32_t type, const std::string& body) {
+  const auto number = [](uint32_t value) {
+    return std::string(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  std::string padded = body;
+  padded.resize((body.size() + 3) / 4 * 4);
+  const uint32_t length = static_cast<uint32_t>(padded.size() + 12);
+  return number(type) + number(length) + padded + number(length);
+}
+
+// Section header; an interface for each link type; a packet on the last one.
+std::string PcapNg(const std::vector<uint16_t>& links,
+                   const std::string& packet) {
+  std::string file =
+      Block(0x0a0d0d0a, std::string("\x4d\x3c\x2b\x1a\x01\0\0\0", 8) +
+                            std::string(8, '\xff'));
+  for (const uint16_t link : links) {
+    file += Block(1, std::string(reinterpret_cast<const char*>(&link), 2) +
+                         std::string(6, '\0'));
+  }
+  const uint32_t header[] = {static_cast<uint32_t>(links.size() - 1), 0, 1,
+                             static_cast<uint32_t>(packet.size()),
+                             static_cast<uint32_t>(packet.size())};
+  return file + Block(6, std::string(reinterpret_cast<const char*>(header),
+                                     sizeof(header)) +
+                             packet);
+}
+
+TEST_F(ClatTranslate, PcapNgIsRead) {
+  constexpr uint16_t kRaw = 101;
+  std::ofstream(Path("in.pcapng"), std::ios::binary)
+      << PcapNg({kRaw}, Four().Udp({}).Payload("one").Build());
+  EXPECT_EQ(Run(absl::StrCat(kWho, "--direction 4to6 in.pcapng out.hex")), 0)
+      << Read("stderr");
+  EXPECT_EQ(Read("out.hex"), Hex(Six().Udp({}).Payload("one").Build()) + "\n");
+}
+
+TEST_F(ClatTranslate, AFileThatCannotBeReadIsAFailureAndNothingIsWritten) {
+  Write("digits", {"45zz"});
+  Write("odd", {"450"});
+  const std::string packet = Four().Udp({}).Build();
+  constexpr uint16_t kEthernet = 1, kRaw = 101, kWifi = 105;
+  std::ofstream(Path("wifi"), std::ios::binary) << PcapNg({kWifi}, packet);
+  std::ofstream(Path("two"), std::ios::binary)
+      << PcapNg({kEthernet, kRaw}, packet);
+  std::ofstream(Path("cut"), std::ios::binary)
+      << PcapNg({kRaw}, packet).substr(0, 60);
+  for (const MessageRow& row :
+       {MessageRow{"digits out", "digits:1: not a hexadecimal digit"},
+        {"odd out", "odd:1: odd number"},
+        {"wifi out", "read wifi: link type 105 is neither Ethernet nor raw IP"},
+        {"two out", "read two: an interface has a type 101 different from"},
+        {"cut out", "read cut: truncated pcapng dump file"},
+        {"absent out", "open absent: no such file or directory"}}) {
+    EXPECT_EQ(Run(absl::StrCat(kWho, "--direction 4to6 ", row.arguments)), 1)
+        << row.arguments;
+    EXPECT_THAT(Read("stderr"), ::testing::StartsWith("clat_translate: "))
+        << row.arguments;
+    EXPECT_THAT(Read("stderr"), HasSubstr(row.message));
+    EXPECT_FALSE(std::ifstream(Path("out")).good()) << row.arguments;
+  }
 }
 
 }  // namespace
