@@ -84,30 +84,92 @@ std::optional<std::string> Testbed::MissingPlat() {
   return std::nullopt;
 }
 
+absl::StatusOr<netpolicy::testing::ChildProcess> Testbed::StartNat64(
+    const NetNamespace& ns, const Nat64& nat64) {
+  const std::string config = scratch_->File(nat64.device + ".conf");
+  const std::string data = scratch_->File(nat64.device);
+  NP_RETURN_IF_ERROR(WriteFile(
+      config,
+      absl::StrCat("tun-device ", nat64.device, "\nipv4-addr ", nat64.own4,
+                   "\nipv6-addr ", nat64.own6, "\nprefix ", nat64.prefix,
+                   "\ndynamic-pool ", nat64.pool4, "\ndata-dir ", data, "\n")));
+  NP_RETURN_IF_ERROR(
+      Shell(ns, absl::StrCat("mkdir -p ", data, "; ip link del ", nat64.device,
+                             " 2>/dev/null; ", kTayga, " --config ", config,
+                             " --mktun && ip link set ", nat64.device,
+                             " up && ip route add ", nat64.pool4, " dev ",
+                             nat64.device, " && ip -6 route add ", nat64.prefix,
+                             " dev ", nat64.device))
+          .status());
+  return StartProgram(ns, {kTayga, "--config", config, "-d"},
+                      scratch_->File(nat64.device + ".log"));
+}
+
 absl::Status Testbed::StartPlat(const std::string& prefix) {
   plat_.reset();
-  const std::string config = scratch_->File("tayga.conf");
-  NP_RETURN_IF_ERROR(
-      WriteFile(config, absl::StrCat("tun-device nat64\n"
-                                     "ipv4-addr 192.168.255.1\n"
-                                     "ipv6-addr 2001:db8:1:ffff::1\n"
-                                     "prefix ",
-                                     prefix,
-                                     "\ndynamic-pool 192.168.255.0/24\n"
-                                     "data-dir ",
-                                     scratch_->path(), "\n")));
-  NP_RETURN_IF_ERROR(
-      Shell(*router_, absl::StrCat("ip link del nat64 2>/dev/null; ", kTayga,
-                                   " --config ", config,
-                                   " --mktun && ip link set nat64 up && "
-                                   "ip route add 192.168.255.0/24 dev nat64 && "
-                                   "ip -6 route add ",
-                                   prefix, " dev nat64"))
-          .status());
   NP_ASSIGN_OR_RETURN(auto child,
-                      StartProgram(*router_, {kTayga, "--config", config, "-d"},
-                                   scratch_->File("tayga.log")));
+                      StartNat64(*router_, {.device = "nat64",
+                                            .prefix = prefix,
+                                            .own4 = "192.168.255.1",
+                                            .own6 = "2001:db8:1:ffff::1",
+                                            .pool4 = "192.168.255.0/24"}));
   plat_.emplace(std::move(child));
+  return absl::OkStatus();
+}
+
+absl::Status Testbed::AddPlat(const std::string& prefix) {
+  NP_ASSIGN_OR_RETURN(auto child,
+                      StartNat64(*router_, {.device = "beside",
+                                            .prefix = prefix,
+                                            .own4 = "192.168.253.1",
+                                            .own6 = "2001:db8:1:fffd::1",
+                                            .pool4 = "192.168.253.0/24"}));
+  servers_.push_back(std::move(child));
+  return absl::OkStatus();
+}
+
+absl::Status Testbed::AddUplink() {
+  NP_ASSIGN_OR_RETURN(other_router_, NewNamespace());
+  NP_ASSIGN_OR_RETURN(
+      VethPair uplink,
+      VethPair::Create(
+          *host_, *other_router_,
+          {.left_name = "eth1",
+           .right_name = "down0",
+           .left_v4 = std::nullopt,
+           .right_v4 = std::nullopt,
+           .left_v6 = "2001:db8:3::2",
+           .right_v6 = "2001:db8:3::1",
+           .neighbours = netpolicy::testing::Neighbours::kDiscovered}));
+  other_uplink_.emplace(std::move(uplink));
+  NP_ASSIGN_OR_RETURN(VethPair internet,
+                      VethPair::Create(*other_router_, *server_,
+                                       {.left_name = "up0",
+                                        .right_name = "eth1",
+                                        .left_v4 = "198.51.100.1",
+                                        .right_v4 = "198.51.100.2",
+                                        .left_v6 = std::nullopt,
+                                        .right_v6 = std::nullopt}));
+  other_internet_.emplace(std::move(internet));
+  NP_RETURN_IF_ERROR(
+      Shell(*host_,
+            "ip -6 route add default via 2001:db8:3::1 dev eth1 metric 2048")
+          .status());
+  NP_RETURN_IF_ERROR(other_router_->AddRoute(
+      {.destination = kServer4, .via = "198.51.100.2"}));
+  NP_RETURN_IF_ERROR(server_->AddRoute({.destination = "192.168.254.0",
+                                        .prefix_length = 24,
+                                        .via = "198.51.100.1"}));
+  NP_RETURN_IF_ERROR(other_router_->WriteSysctl("net/ipv4/ip_forward", "1"));
+  NP_RETURN_IF_ERROR(
+      other_router_->WriteSysctl("net/ipv6/conf/all/forwarding", "1"));
+  NP_ASSIGN_OR_RETURN(
+      auto child, StartNat64(*other_router_, {.device = "nat64b",
+                                              .prefix = kOtherPrefix,
+                                              .own4 = "192.168.254.1",
+                                              .own6 = "2001:db8:3:ffff::1",
+                                              .pool4 = "192.168.254.0/24"}));
+  servers_.push_back(std::move(child));
   return absl::OkStatus();
 }
 
