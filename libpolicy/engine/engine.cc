@@ -16,7 +16,6 @@
 #include "libpolicy/engine/judgement.h"
 #include "libpolicy/engine/refusals.h"
 #include "libpolicy/engine/snapshot.h"
-#include "libpolicy/engine/socket_tag.h"
 #include "libpolicy/engine/stats.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/link.h"
@@ -224,38 +223,6 @@ absl::StatusOr<StatsSnapshot> Engine::Stats() {
 absl::StatusOr<Refusals> Engine::Refused(Uid uid, uint32_t max_peers) {
   NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, GetPolicy());
   return ReadRefusals(impl_->tables(), snapshot, uid, max_peers);
-}
-
-absl::Status Engine::TagSocket(int socket, const SocketTag& tag) {
-  const Tables& tables = impl_->tables();
-  NP_RETURN_IF_ERROR(CheckReady(tables.control_entry(), "tag socket"));
-  return WriteSocketTag(tables.socket, socket, tag);
-}
-
-absl::Status Engine::SetCounterSet(Uid uid, uint32_t counter_set) {
-  if (ToInt(uid) > ToInt(kMaxUid)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("set counter set: ", ToInt(uid), " is no uid"));
-  }
-  if (counter_set > kMaxCounterSet) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "set counter set: ", counter_set, " is above ", kMaxCounterSet));
-  }
-  const absl::MutexLock mutex_lock(&impl_->mutex);
-  NP_ASSIGN_OR_RETURN(const DirectoryLock lock,
-                      impl_->Lock(DirectoryLock::Kind::kExclusive));
-  const Tables& tables = impl_->tables();
-  NP_RETURN_IF_ERROR(CheckReady(tables.control_entry(), "set counter set"));
-  const np_uid_key key = {.uid = ToInt(uid)};
-  if (counter_set == 0) {
-    const absl::Status status = tables.counter_sets.Delete(key);
-    if (!absl::IsNotFound(status)) NP_RETURN_IF_ERROR(status);
-  } else {
-    NP_RETURN_IF_ERROR(
-        tables.counter_sets.Update(key, {.counter_set = counter_set}));
-  }
-  // Also when nothing changed: whoever set it before may have died before this.
-  return impl_->committer.OutdateVerdicts();
 }
 
 absl::Status Engine::OutdateVerdicts() {

@@ -35,7 +35,7 @@ class QuotaTables;
 // Several engines, also in several processes, may be open on one pin directory;
 // commits take turns. Thread-safe. No threads of its own, no log, no global
 // state but, during Open(), libbpf's print function.
-class Engine final : public PolicyInterface {
+class Engine final : public PolicyInterface, public ChargingService {
  public:
   // When there is nothing in options.pin_dir yet: creates tables with the
   // initial policy as generation 1, loads the programs, attaches them to the
@@ -83,24 +83,15 @@ class Engine final : public PolicyInterface {
   absl::StatusOr<Refusals> Refused(Uid uid, uint32_t max_peers) override;
   absl::StatusOr<EngineStatus> Status() override;
 
-  // From now on the traffic of `socket`, and of sockets that it accepts, is
-  // charged to the tag; the policy still judges it as its owner's. Takes the
-  // place of the tag before, lasts as long as the socket, and needs no cleaning
-  // up. The descriptor stays the caller's. A packet that is under way meanwhile
-  // may go to either tag. The process may charge whom it likes: it can write
-  // the tables anyway. Errors: kInvalidArgument when it is no IPv4 or IPv6
-  // socket, or `charge` no UID; kResourceExhausted when the kernel has no
-  // memory for it (net.core.optmem_max).
-  absl::Status TagSocket(int socket, const SocketTag& tag);
-
-  // Takes the tag away; that there is none is no error.
-  absl::Status UntagSocket(int socket) { return TagSocket(socket, {}); }
-
-  // From now on what `uid` is charged for goes to this counter set. 0 is the
-  // default. Gives the policy a new generation, so that no socket goes on
-  // counting for the set before. Errors: kInvalidArgument; kResourceExhausted
-  // when more than max_uids UIDs have one.
-  absl::Status SetCounterSet(Uid uid, uint32_t counter_set);
+  // The process may charge whom it likes: it can write the tables anyway.
+  absl::Status TagSocket(int socket, const SocketTag& tag) override;
+  absl::Status SetCounterSet(Uid uid, uint32_t counter_set) override;
+  absl::StatusOr<std::vector<UidCounterSet>> CounterSets() override;
+  // For a service that hands on what others ask for.
+  absl::Status TagSocketFor(Uid caller, int socket,
+                            const SocketTag& tag) override;
+  absl::Status SetCounterSetFor(Uid caller, Uid uid,
+                                uint32_t counter_set) override;
 
   // Gives the same policy a new generation: no socket goes on by a verdict of
   // before. For when something changed that rules look at and the programs are
@@ -146,6 +137,8 @@ class Engine final : public PolicyInterface {
   struct Impl;
 
   explicit Engine(std::unique_ptr<Impl> impl);
+
+  absl::StatusOr<bool> MayChargeOthers(absl::string_view operation, Uid caller);
 
   template <typename Use>
   auto WithQuotas(absl::string_view operation, Use use)

@@ -81,4 +81,13 @@ absl::Status WriteSocketTag(const Map<int, np_socket>& sockets, int socket,
   return status;
 }
 
+absl::StatusOr<Uid> ReadSocketOwner(const Map<int, np_socket>& sockets,
+                                    int socket) {
+  NP_RETURN_IF_ERROR(CheckFamily(socket));
+  NP_ASSIGN_OR_RETURN(const auto found, sockets.Lookup(socket));
+  if (found.has_value()) return Uid{found->uid};
+  NP_ASSIGN_OR_RETURN(const uint32_t owner, OwnerOf(socket));
+  return Uid{owner};
+}
+
 }  // namespace netpolicy

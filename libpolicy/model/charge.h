@@ -8,8 +8,12 @@
 namespace netpolicy {
 
 // Whether the policy lets `caller` have traffic of its sockets charged to
-// `charged`: itself always; others when it is root, or its application has
-// update_device_stats.
+// whomever it likes, and say which counter set that goes to: it is root, or its
+// application has update_device_stats.
+bool MayChargeOthers(const Policy& policy, Uid caller);
+
+// Whether the policy lets `caller` have traffic of its sockets charged to
+// `charged`: itself always, others as above.
 bool MayCharge(const Policy& policy, Uid caller, Uid charged);
 
 }  // namespace netpolicy

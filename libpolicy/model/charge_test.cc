@@ -42,6 +42,8 @@ TEST(MayCharge, SelfRootAndWhoHasThePermission) {
     const auto policy = Validate(*document);
     ASSERT_TRUE(policy.ok()) << policy.status();
     EXPECT_EQ(MayCharge(*policy, Uid{row.caller}, Uid{row.charged}), row.may);
+    EXPECT_EQ(MayChargeOthers(*policy, Uid{row.caller}),
+              row.may && row.caller != row.charged);
   }
 }
 

@@ -28,6 +28,7 @@ void DefineLocalNetwork(CLI::App& app, CommandBuilder& builder);
 void DefineBindPorts(CLI::App& app, CommandBuilder& builder);
 void DefineSettings(CLI::App& app, CommandBuilder& builder);
 void DefineInterfacePolicy(CLI::App& interface, CommandBuilder& builder);
+void DefineCounterSet(CLI::App& app, CommandBuilder& builder);
 void DefineUsage(CLI::App& app, CommandBuilder& builder);
 void DefineInterfaces(CLI::App& app, CommandBuilder& builder);
 

@@ -107,6 +107,7 @@ void Parser::Define() {
   DefineWholePolicy(app_, builder_);
   DefineLook(app_, builder_);
   DefineUsage(app_, builder_);
+  DefineCounterSet(app_, builder_);
   DefineChains(app_, builder_);
   DefineUids(app_, builder_);
   DefineDefaults(app_, builder_);

@@ -77,6 +77,9 @@ struct RunCommand {
   absl::Status operator()(const UsageCommand& c) {
     return RunUsage(c, session);
   }
+  absl::Status operator()(const CounterSetCommand& c) {
+    return RunCounterSet(c, session);
+  }
   absl::Status operator()(const UsageForgetCommand& c) {
     return RunUsageForget(c, session);
   }

@@ -51,6 +51,7 @@ absl::Status RunLocalNetworkFill(const LocalNetworkFillCommand& command,
 absl::Status RunUsage(const UsageCommand& command, Session& session);
 absl::Status RunUsageForget(const UsageForgetCommand& command,
                             Session& session);
+absl::Status RunCounterSet(const CounterSetCommand& command, Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);
 
 // Commits, and prints what it changed. Tries again when it lost a race that is

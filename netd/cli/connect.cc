@@ -20,6 +20,14 @@ namespace {
 // netd answers in milliseconds unless the machine is in trouble.
 constexpr absl::Duration kDeadline = absl::Seconds(30);
 
+absl::StatusOr<std::unique_ptr<Engine>> OpenEngine(
+    const GlobalOptions& options) {
+  EngineOptions engine;
+  engine.pin_dir = options.pin_dir;
+  engine.mode = OpenMode::kAdoptOnly;
+  return Engine::Open(engine);
+}
+
 InterfaceMeter Meter(const GlobalOptions& options) {
   return InterfaceMeter(
       {.pin_dir = options.pin_dir + "_interfaces", .access = {}});
@@ -29,12 +37,13 @@ InterfaceMeter Meter(const GlobalOptions& options) {
 
 absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
     const GlobalOptions& options) {
-  if (options.access == Access::kDirect) {
-    EngineOptions engine;
-    engine.pin_dir = options.pin_dir;
-    engine.mode = OpenMode::kAdoptOnly;
-    return Engine::Open(engine);
-  }
+  if (options.access == Access::kDirect) return OpenEngine(options);
+  return Client::Connect(options.socket, kDeadline);
+}
+
+absl::StatusOr<std::unique_ptr<ChargingInterface>> ConnectCharging(
+    const GlobalOptions& options) {
+  if (options.access == Access::kDirect) return OpenEngine(options);
   return Client::Connect(options.socket, kDeadline);
 }
 

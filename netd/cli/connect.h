@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "clat/clat_interface.h"
+#include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/invocation.h"
@@ -36,6 +37,10 @@ absl::StatusOr<std::unique_ptr<CommitHistory>> ConnectHistory(
 
 // The history of usage, likewise.
 absl::StatusOr<std::unique_ptr<UsageHistory>> ConnectUsage(
+    const GlobalOptions& options);
+
+// A client of netd, or an Engine of this process, as Connect().
+absl::StatusOr<std::unique_ptr<ChargingInterface>> ConnectCharging(
     const GlobalOptions& options);
 
 // What the kernel and the machine offer: as netd sees it when there is one,

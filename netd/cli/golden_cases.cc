@@ -6,6 +6,16 @@ namespace netpolicy::cli {
 
 std::vector<GoldenCase> NetworkGoldenCases() {
   return {
+      {"counter_set",
+       {"counter-set", "counter-set alice", "counter-set alice foreground",
+        "counter-set 10100 15 --json", "counter-set bob 1", "counter-set",
+        "counter-set --json", "counter-set alice", "counter-set bob --json",
+        "counter-set alice background", "counter-set 10100 0", "counter-set",
+        "--socket /nowhere counter-set"}},
+      {"counter_set_wrong",
+       {"counter-set nobody-at-all", "counter-set 10000-10001 1",
+        "counter-set alice 16", "counter-set alice front",
+        "counter-set alice -1", "counter-set alice 1 2"}},
       {"uid_networks",
        {"uid interfaces alice 10100-10101 --allow tun0,@vpn",
         "uid interfaces bob --any", "uid lockdown alice 10100-10101 on",

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,6 +25,7 @@
 #include "gtest/gtest.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/commands.h"
+#include "netd/cli/fake_charging.h"
 #include "netd/cli/fake_clat.h"
 #include "netd/cli/fake_interfaces.h"
 #include "netd/cli/fake_names.h"
@@ -104,6 +106,14 @@ class World {
             "connect /nowhere: no such file; is netd running?");
       }
       return std::make_unique<FakeUsage>();
+    };
+    environment_.connect_charging = [this](const GlobalOptions& options)
+        -> absl::StatusOr<std::unique_ptr<ChargingInterface>> {
+      if (options.socket == "/nowhere") {
+        return absl::UnavailableError(
+            "connect /nowhere: no such file; is netd running?");
+      }
+      return std::make_unique<FakeCharging>(counter_sets_);
     };
     environment_.read_file =
         [this](const std::string& path) -> absl::StatusOr<std::string> {
@@ -197,6 +207,7 @@ class World {
  private:
   FakeNames names_;
   FakePolicy policy_;
+  std::map<Uid, uint32_t> counter_sets_;
   std::map<std::string, std::string> files_;
   std::string streamed_;  // by the last command
   Environment environment_;

@@ -10,6 +10,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
 #include "clat/settings.h"
+#include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/model/edit.h"
 #include "libpolicy/model/ids.h"
@@ -140,6 +141,10 @@ struct UsageCommand {
 struct UsageForgetCommand {
   Uid uid{};
 };
+struct CounterSetCommand {
+  absl::optional<Uid> uid;               // unset: show all
+  absl::optional<uint32_t> counter_set;  // unset: show
+};
 struct CompletionCommand {
   std::string script;
 };
@@ -150,8 +155,8 @@ using Command = absl::variant<
     ReasonsCommand, DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
     ClatStartCommand, ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
     ClatWatchCommand, LogCommand, RollbackCommand, UsageCommand,
-    UsageForgetCommand, CompletionCommand, NetworkShowCommand,
-    LocalNetworkFillCommand>;
+    UsageForgetCommand, CounterSetCommand, CompletionCommand,
+    NetworkShowCommand, LocalNetworkFillCommand>;
 
 struct Invocation {
   GlobalOptions global;

@@ -91,6 +91,7 @@ int Main(int argc, char** argv) {
   environment.connect_clat = ConnectClat;
   environment.connect_history = ConnectHistory;
   environment.connect_usage = ConnectUsage;
+  environment.connect_charging = ConnectCharging;
   environment.read_file = ReadFile;
   environment.read_addresses = ReadAddresses;
   environment.examine = Examine;

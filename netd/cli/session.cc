@@ -18,6 +18,10 @@ absl::StatusOr<UsageHistory*> Session::usage() {
   return Connected(usage_, environment_.connect_usage);
 }
 
+absl::StatusOr<ChargingInterface*> Session::charging() {
+  return Connected(charging_, environment_.connect_charging);
+}
+
 absl::StatusOr<CommitHistory*> Session::history() {
   return Connected(history_, environment_.connect_history);
 }

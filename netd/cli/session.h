@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "clat/clat_interface.h"
+#include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/traffic/interface_traffic.h"
 #include "netd/cli/exit_code.h"
@@ -46,6 +47,10 @@ struct Environment {
   std::function<absl::StatusOr<std::unique_ptr<UsageHistory>>(
       const GlobalOptions&)>
       connect_usage;
+  // Who charges traffic. Errors: as of `connect`.
+  std::function<absl::StatusOr<std::unique_ptr<ChargingInterface>>(
+      const GlobalOptions&)>
+      connect_charging;
   // The whole of a file; "-" is standard input.
   std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
   // What the kernel and the machine offer, asked of netd or found out here;
@@ -108,6 +113,9 @@ class Session {
   // The history of usage.
   absl::StatusOr<UsageHistory*> usage();
 
+  // Who charges traffic.
+  absl::StatusOr<ChargingInterface*> charging();
+
   // The same for translation.
   absl::StatusOr<clat::ClatInterface*> clat();
 
@@ -142,6 +150,7 @@ class Session {
   std::unique_ptr<clat::ClatInterface> clat_;
   std::unique_ptr<CommitHistory> history_;
   std::unique_ptr<UsageHistory> usage_;
+  std::unique_ptr<ChargingInterface> charging_;
   std::string out_;
   ExitCode exit_code_ = kExitOk;
 };

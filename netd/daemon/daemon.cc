@@ -261,6 +261,7 @@ absl::optional<Failure> Daemon::Serve() {
         return report;
       },
       policy_.get());
+  handler_->set_charging(engine_.get());
   if (clat_ != nullptr) handler_->set_clat(&clat_->clat());
   if (options_.usage_seconds > 0) {
     absl::StatusOr<std::unique_ptr<UsageRecorder>> usage =

@@ -2,6 +2,7 @@
 
 #include "netd/service/client.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -9,11 +10,13 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/kernel/errno_status.h"
+#include "netd/service/charging_wire.h"
 #include "netd/service/clat_wire.h"
 #include "netd/service/frame.h"
 #include "netd/service/refused_wire.h"
@@ -66,12 +69,34 @@ bool IsConnectionEnd(int error) {
   return error == EPIPE || error == ECONNRESET;
 }
 
-Io SendAll(int fd, absl::string_view bytes, Clock::time_point deadline,
-           const std::string& what, absl::Status& status) {
+// send(2), with a descriptor beside the bytes unless that is negative.
+ssize_t Send(int fd, absl::string_view bytes, int descriptor) {
+  iovec vector = {.iov_base = const_cast<char*>(bytes.data()),
+                  .iov_len = bytes.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  if (descriptor >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+  }
+  return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+// The descriptor, if there is one, goes with the first byte.
+Io SendAll(int fd, absl::string_view bytes, int descriptor,
+           Clock::time_point deadline, const std::string& what,
+           absl::Status& status) {
   while (!bytes.empty()) {
-    const ssize_t sent =
-        send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t sent = Send(fd, bytes, descriptor);
     if (sent >= 0) {
+      if (sent > 0) descriptor = -1;
       bytes.remove_prefix(static_cast<size_t>(sent));
     } else if (errno == EAGAIN) {
       status = Wait(fd, POLLOUT, deadline, what);
@@ -182,14 +207,14 @@ absl::Status Client::EnsureConnected(Clock::time_point deadline) {
   return absl::OkStatus();
 }
 
-Client::Attempt Client::Try(absl::string_view frame, Clock::time_point deadline,
-                            absl::string_view name, absl::Status& status,
-                            service::Response& response) {
+Client::Attempt Client::Try(absl::string_view frame, int descriptor,
+                            Clock::time_point deadline, absl::string_view name,
+                            absl::Status& status, service::Response& response) {
   const std::string what = absl::StrCat("call ", name, " on ", path_);
   status = EnsureConnected(deadline);
   if (!status.ok()) return Attempt::kDone;
 
-  const Io sent = SendAll(fd_.get(), frame, deadline, what, status);
+  const Io sent = SendAll(fd_.get(), frame, descriptor, deadline, what, status);
   std::string message;
   Io received = Io::kFailed;
   if (sent != Io::kFailed) {
@@ -217,7 +242,7 @@ Client::Attempt Client::Try(absl::string_view frame, Clock::time_point deadline,
 
 absl::StatusOr<service::Response> Client::Call(const service::Request& request,
                                                absl::string_view name,
-                                               Repeat repeat) {
+                                               Repeat repeat, int descriptor) {
   const Clock::time_point deadline = DeadlineIn(deadline_);
   const std::string what = absl::StrCat("call ", name, " on ", path_);
   std::string message = request.SerializeAsString();
@@ -236,10 +261,10 @@ absl::StatusOr<service::Response> Client::Call(const service::Request& request,
   }
   absl::Status status;
   service::Response response;
-  Attempt attempt = Try(frame, deadline, name, status, response);
+  Attempt attempt = Try(frame, descriptor, deadline, name, status, response);
   if (attempt == Attempt::kNotSent ||
       (attempt == Attempt::kNoAnswer && repeat == Repeat::kSafe)) {
-    attempt = Try(frame, deadline, name, status, response);
+    attempt = Try(frame, descriptor, deadline, name, status, response);
   }
   switch (attempt) {
     case Attempt::kDone:
@@ -379,6 +404,29 @@ absl::StatusOr<clat::Changes> Client::ChangesAfter(uint64_t seen) {
   NP_ASSIGN_OR_RETURN(const service::Response response,
                       Call(request, "clat", Repeat::kSafe));
   return ChangesFromWire(response.clat());
+}
+
+absl::Status Client::TagSocket(int socket, const SocketTag& tag) {
+  if (fcntl(socket, F_GETFD) < 0) {
+    return absl::InvalidArgumentError("tag socket: it is no open descriptor");
+  }
+  service::Request request;
+  *request.mutable_tag_socket() = TagToWire(tag);
+  return Call(request, "tag_socket", Repeat::kSafe, socket).status();
+}
+
+absl::Status Client::SetCounterSet(Uid uid, uint32_t counter_set) {
+  service::Request request;
+  *request.mutable_counter_set() = CounterSetToWire(uid, counter_set);
+  return Call(request, "counter_set", Repeat::kSafe).status();
+}
+
+absl::StatusOr<std::vector<UidCounterSet>> Client::CounterSets() {
+  service::Request request;
+  request.mutable_counter_set();
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "counter_set", Repeat::kSafe));
+  return CounterSetsFromWire(response.counter_set());
 }
 
 absl::StatusOr<std::vector<UsageRow>> Client::Usage(const UsageQuery& query) {

@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "clat/clat_interface.h"
 #include "libpolicy/base/unique_fd.h"
+#include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
@@ -60,6 +61,7 @@ inline constexpr char kDefaultSocketPath[] = "/run/netd/netd.sock";
 class Client final : public PolicyInterface,
                      public CommitHistory,
                      public clat::ClatInterface,
+                     public ChargingInterface,
                      public UsageHistory {
  public:
   // Connects within `deadline`, which then also holds for each call.
@@ -90,6 +92,12 @@ class Client final : public PolicyInterface,
       const std::string& interface) override;
   absl::StatusOr<clat::Changes> ChangesAfter(uint64_t seen) override;
 
+  // Charges the socket by handing netd a copy of its descriptor, which netd
+  // closes again. Whom this process may charge: ChargingService.
+  absl::Status TagSocket(int socket, const SocketTag& tag) override;
+  absl::Status SetCounterSet(Uid uid, uint32_t counter_set) override;
+  absl::StatusOr<std::vector<UidCounterSet>> CounterSets() override;
+
   absl::StatusOr<std::vector<UsageRow>> Usage(const UsageQuery& query) override;
   absl::Status ForgetUsage(uint32_t uid) override;
 
@@ -108,8 +116,9 @@ class Client final : public PolicyInterface,
       : path_(std::move(path)), deadline_(deadline) {}
 
   absl::StatusOr<service::Response> Call(const service::Request& request,
-                                         absl::string_view name, Repeat repeat);
-  Attempt Try(absl::string_view frame,
+                                         absl::string_view name, Repeat repeat,
+                                         int descriptor = -1);
+  Attempt Try(absl::string_view frame, int descriptor,
               std::chrono::steady_clock::time_point deadline,
               absl::string_view name, absl::Status& status,
               service::Response& response);

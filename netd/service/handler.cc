@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libpolicy/base/status_macros.h"
+#include "netd/service/charging_wire.h"
 #include "netd/service/clat_wire.h"
 #include "netd/service/refused_wire.h"
 #include "netd/service/service.pb.h"
@@ -29,6 +30,10 @@ absl::string_view CallName(const service::Request& request) {
       return "status";
     case service::Request::kDoctor:
       return "doctor";
+    case service::Request::kTagSocket:
+      return "tag_socket";
+    case service::Request::kCounterSet:
+      return "counter_set";
     case service::Request::kClat:
       return "clat";
     case service::Request::kLog:
@@ -48,8 +53,13 @@ bool IsDryRun(const service::Request& request) {
          request.commit().mode() == service::CommitRequest::MODE_DRY_RUN;
 }
 
-// What only looks is for those who may read.
+// What only looks is for those who may read. Whom a caller may charge is for
+// the policy to say.
 Right RightNeeded(const service::Request& request) {
+  if (request.has_tag_socket() ||
+      (request.has_counter_set() && SetsCounterSet(request.counter_set()))) {
+    return Right::kNone;
+  }
   if (request.has_clat()) {
     const auto operation = request.clat().operation();
     return operation == service::ClatRequest::OPERATION_START ||
@@ -89,14 +99,19 @@ class Call {
  public:
   Call(PolicyInterface& policy, const RequestHandler::Doctor& doctor,
        CommitHistory* history, clat::ClatInterface* clat, UsageHistory* usage,
-       const Peer& peer, const service::Request& request,
-       service::Response& response, CallRecord& record)
+       ChargingService* charging, const Peer& peer,
+       const ChargingCaller& caller, absl::optional<int> descriptor,
+       const service::Request& request, service::Response& response,
+       CallRecord& record)
       : policy_(policy),
         doctor_(doctor),
         history_(history),
         clat_(clat),
         usage_(usage),
+        charging_(charging),
         peer_(peer),
+        caller_(caller),
+        descriptor_(descriptor),
         request_(request),
         response_(response),
         record_(record) {}
@@ -115,6 +130,10 @@ class Call {
         return Status();
       case service::Request::kDoctor:
         return Doctor();
+      case service::Request::kTagSocket:
+        return TagSocket();
+      case service::Request::kCounterSet:
+        return CounterSet();
       case service::Request::kClat:
         return Clat();
       case service::Request::kLog:
@@ -212,6 +231,22 @@ class Call {
     return absl::OkStatus();
   }
 
+  absl::Status TagSocket() {
+    if (charging_ == nullptr) return NotServed();
+    NP_RETURN_IF_ERROR(
+        RunTagSocket(request_.tag_socket(), descriptor_, caller_, *charging_));
+    response_.mutable_tag_socket();
+    return absl::OkStatus();
+  }
+
+  absl::Status CounterSet() {
+    if (charging_ == nullptr) return NotServed();
+    NP_ASSIGN_OR_RETURN(
+        *response_.mutable_counter_set(),
+        RunCounterSet(request_.counter_set(), caller_, *charging_));
+    return absl::OkStatus();
+  }
+
   absl::Status Usage() {
     if (usage_ == nullptr) {
       return absl::FailedPreconditionError(
@@ -227,7 +262,10 @@ class Call {
   CommitHistory* const history_;
   clat::ClatInterface* const clat_;
   UsageHistory* const usage_;
+  ChargingService* const charging_;
   const Peer& peer_;
+  const ChargingCaller& caller_;
+  const absl::optional<int> descriptor_;
   const service::Request& request_;
   service::Response& response_;
   CallRecord& record_;
@@ -235,8 +273,8 @@ class Call {
 
 }  // namespace
 
-HandledRequest RequestHandler::Handle(const Peer& peer,
-                                      absl::string_view bytes) {
+HandledRequest RequestHandler::Handle(const Peer& peer, absl::string_view bytes,
+                                      absl::optional<int> descriptor) {
   HandledRequest handled;
   const absl::StatusOr<service::Request> request = Decode(bytes);
   if (!request.ok()) {
@@ -257,12 +295,22 @@ HandledRequest RequestHandler::Handle(const Peer& peer,
   } else if (absl::Status known = CheckKnown(*request); !known.ok()) {
     record.status = std::move(known);
     handled.after = AfterResponse::kClose;
+  } else if (descriptor.has_value() && !request->has_tag_socket()) {
+    record.status = absl::InvalidArgumentError(
+        absl::StrCat("call ", record.call,
+                     ": a descriptor came with it, and it takes none"));
+    handled.after = AfterResponse::kClose;
   } else if (absl::Status right = CheckRight(peer, rules_, *request);
              !right.ok()) {
     record.status = std::move(right);
   } else {
-    record.status = Call(policy_, doctor_, history_, clat_, usage_, peer,
-                         *request, response, record)
+    const ChargingCaller caller = {
+        .uid = Uid{peer.uid},
+        .authority = RightOf(peer, rules_) == Right::kChange
+                         ? ChargingCaller::Authority::kAll
+                         : ChargingCaller::Authority::kByPolicy};
+    record.status = Call(policy_, doctor_, history_, clat_, usage_, charging_,
+                         peer, caller, descriptor, *request, response, record)
                         .Run();
   }
   if (!record.status.ok()) {

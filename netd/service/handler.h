@@ -13,7 +13,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "clat/clat_interface.h"
+#include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
@@ -59,6 +61,9 @@ class RequestHandler {
   // the call answers kFailedPrecondition.
   void set_clat(clat::ClatInterface* clat) { clat_ = clat; }
 
+  // Who charges traffic; likewise.
+  void set_charging(ChargingService* charging) { charging_ = charging; }
+
   // Who keeps usage; likewise.
   void set_usage(UsageHistory* usage) { usage_ = usage; }
 
@@ -68,7 +73,10 @@ class RequestHandler {
   //     here; closes
   //   kUnimplemented: no call that is known here
   //   kPermissionDenied: `peer` has no right to it; names the UID and the call
-  HandledRequest Handle(const Peer& peer, absl::string_view request);
+  // `descriptor` is what came with the request, and stays the caller's; with a
+  // call that takes none it is kInvalidArgument, and closes.
+  HandledRequest Handle(const Peer& peer, absl::string_view request,
+                        absl::optional<int> descriptor = absl::nullopt);
 
   const AccessRules& rules() const { return rules_; }
 
@@ -78,6 +86,7 @@ class RequestHandler {
   const Doctor doctor_;
   CommitHistory* const history_;
   clat::ClatInterface* clat_ = nullptr;
+  ChargingService* charging_ = nullptr;
   UsageHistory* usage_ = nullptr;
 };
 

@@ -10,12 +10,14 @@
 #include "gtest/gtest.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "netd/service/service.pb.h"
+#include "netd/service/testing/fake_charging.h"
 #include "netd/service/testing/fake_policy.h"
 #include "netd/service/wire.h"
 
 namespace netpolicy {
 namespace {
 
+using ::netpolicy::testing::FakeCharging;
 using ::netpolicy::testing::FakePolicy;
 using ::netpolicy::testing::IsOk;
 using ::netpolicy::testing::StatusIs;
@@ -55,6 +57,12 @@ service::Request Call(service::Request::CallCase call) {
     case service::Request::kDoctor:
       request.mutable_doctor();
       break;
+    case service::Request::kTagSocket:
+      request.mutable_tag_socket()->set_tag(7);
+      break;
+    case service::Request::kCounterSet:
+      request.mutable_counter_set();
+      break;
     case service::Request::kClat:
       request.mutable_clat()->set_operation(
           service::ClatRequest::OPERATION_UPLINKS);
@@ -77,8 +85,9 @@ service::Request Call(service::Request::CallCase call) {
 
 class HandlerTest : public ::testing::Test {
  protected:
-  absl::Status Handle(const Peer& peer, const std::string& bytes) {
-    handled_ = handler_.Handle(peer, bytes);
+  absl::Status Handle(const Peer& peer, const std::string& bytes,
+                      absl::optional<int> descriptor = absl::nullopt) {
+    handled_ = handler_.Handle(peer, bytes, descriptor);
     response_.Clear();
     EXPECT_TRUE(response_.ParseFromString(handled_.response));
     const absl::Status status = StatusFromWire(response_);
@@ -186,6 +195,80 @@ TEST_F(HandlerTest, WhoMayReadMayLookAtTranslation) {
     EXPECT_THAT(Handle(kStranger, request),
                 StatusIs(absl::StatusCode::kPermissionDenied));
   }
+}
+
+TEST_F(HandlerTest, AnybodyMayTagButNotForAnybody) {
+  FakeCharging charging;
+  service::Request tag = Call(service::Request::kTagSocket);
+  tag.mutable_tag_socket()->set_charge_uid(0);
+  const std::string bytes = tag.SerializeAsString();
+  EXPECT_THAT(Handle(kRoot, bytes, 0),
+              StatusIs(absl::StatusCode::kUnimplemented));
+  handler_.set_charging(&charging);
+  const struct {
+    const Peer& peer;
+    absl::optional<Uid> caller;  // whose permission is asked for
+  } kRows[] = {{kRoot, absl::nullopt},
+               {kChanger, absl::nullopt},
+               {kReader, Uid{1000}},
+               {kStranger, Uid{1002}}};
+  for (const auto& row : kRows) {
+    EXPECT_THAT(Handle(row.peer, bytes, 0), IsOk());
+    EXPECT_TRUE(response_.has_tag_socket());
+    ASSERT_THAT(charging.calls, SizeIs(1));
+    EXPECT_EQ(charging.calls[0].caller, row.caller);
+    EXPECT_EQ(charging.calls[0].inode, FakeCharging::InodeOf(0));
+    EXPECT_EQ(charging.calls[0].tag.tag, 7u);
+    EXPECT_EQ(charging.calls[0].tag.charge, Uid{0});
+    charging.calls.clear();
+  }
+  charging.error = absl::PermissionDeniedError("tag socket: not permitted");
+  EXPECT_THAT(Handle(kStranger, bytes, 0),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       "tag socket: not permitted"));
+  EXPECT_EQ(handled_.after, AfterResponse::kGoOn);
+}
+
+TEST_F(HandlerTest, ADescriptorComesWithTheCallThatTakesOne) {
+  FakeCharging charging;
+  handler_.set_charging(&charging);
+  EXPECT_THAT(Handle(kRoot, Call(service::Request::kTagSocket)),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "tag socket: no descriptor came with the request"));
+  EXPECT_THAT(charging.calls, IsEmpty());
+  for (const auto call :
+       {service::Request::kCommit, service::Request::kStats,
+        service::Request::kCounterSet, service::Request::kUsage}) {
+    EXPECT_THAT(Handle(kRoot, Call(call).SerializeAsString(), 0),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("a descriptor came with it")));
+    EXPECT_EQ(handled_.after, AfterResponse::kClose);
+  }
+  EXPECT_EQ(policy_.calls, 0);
+}
+
+TEST_F(HandlerTest, CounterSetsAreSetByPermissionAndReadByReaders) {
+  FakeCharging charging;
+  handler_.set_charging(&charging);
+  charging.sets = {{Uid{10007}, 1}, {Uid{10008}, 15}};
+  const service::Request look = Call(service::Request::kCounterSet);
+  EXPECT_THAT(Handle(kStranger, look),
+              StatusIs(absl::StatusCode::kPermissionDenied));
+  EXPECT_THAT(Handle(kReader, look), IsOk());
+  ASSERT_EQ(response_.counter_set().entries_size(), 2);
+  EXPECT_EQ(response_.counter_set().entries(1).uid(), 10008u);
+  EXPECT_EQ(response_.counter_set().entries(1).counter_set(), 15u);
+
+  service::Request set;
+  set.mutable_counter_set()->set_uid(10007);
+  EXPECT_THAT(Handle(kRoot, set), StatusIs(absl::StatusCode::kInvalidArgument));
+  set.mutable_counter_set()->set_counter_set(1);
+  EXPECT_THAT(Handle(kRoot, set), IsOk());
+  EXPECT_THAT(Handle(kStranger, set), IsOk());
+  ASSERT_THAT(charging.calls, SizeIs(2));
+  EXPECT_EQ(charging.calls[0].caller, absl::nullopt);
+  EXPECT_EQ(charging.calls[1].caller, Uid{1002});
+  EXPECT_EQ(charging.calls[1].set, (UidCounterSet{Uid{10007}, 1}));
 }
 
 TEST_F(HandlerTest, ReadersMayTryACommit) {

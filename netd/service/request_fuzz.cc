@@ -8,8 +8,10 @@
 #include <cstdlib>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "netd/service/handler.h"
 #include "netd/service/service.pb.h"
+#include "netd/service/testing/fake_charging.h"
 #include "netd/service/testing/fake_policy.h"
 #include "netd/service/wire.h"
 
@@ -34,7 +36,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const netpolicy::AccessRules rules = {
         .own_uid = 0, .read_group = kReaders, .change_group = {}};
     netpolicy::RequestHandler handler(policy, rules, nullptr, &policy);
-    const netpolicy::HandledRequest handled = handler.Handle(peer, request);
+    netpolicy::testing::FakeCharging charging;
+    handler.set_charging(&charging);
+    // Every other request comes with a descriptor.
+    absl::optional<int> descriptor;
+    if (size % 2 == 1) descriptor = 0;
+    const netpolicy::HandledRequest handled =
+        handler.Handle(peer, request, descriptor);
 
     netpolicy::service::Response response;
     Check(response.ParseFromString(handled.response));
@@ -42,6 +50,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Check(handled.record.status.ok() ==
           (response.result_case() !=
            netpolicy::service::Response::RESULT_NOT_SET));
+    Check(charging.calls.size() <= 1);
+    for (const auto& call : charging.calls) {
+      Check(call.caller.has_value() == (peer.uid != 0));
+      Check((call.inode != 0) <= descriptor.has_value());
+    }
     if (peer.uid != 0) {
       Check(policy.snapshot.generation == netpolicy::Generation{1});
       Check(peer.groups.empty() ? policy.calls == 0 : true);

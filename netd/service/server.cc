@@ -19,13 +19,18 @@
 #include "absl/strings/string_view.h"
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/kernel/errno_status.h"
+#include "netd/service/descriptor_closer.h"
 #include "netd/service/frame.h"
+#include "netd/service/receive.h"
 
 namespace netpolicy {
 namespace {
 
 // How much of one client's data the loop moves before it looks at the others.
 constexpr size_t kBytesPerTurn = 256 << 10;
+
+// A request's memory grows by so much, as it arrives.
+constexpr size_t kReceiveBytes = 64 << 10;
 
 // How long to wait when accept(2) has no descriptors left.
 constexpr absl::Duration kAcceptPause = absl::Seconds(1);
@@ -47,13 +52,14 @@ class ServerImpl;
 
 // One client. Reads a request, has it answered, writes the response, reads the
 // next: while a response is on its way nothing is read, so that a client can't
-// have more than one in memory.
+// have more than one in memory, nor more than one descriptor here.
 class Connection {
  public:
   Connection(ServerImpl& server, Peer peer, Right right)
       : server_(server), peer_(std::move(peer)), right_(right) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
+  ~Connection();
 
   // Takes `fd`. False when memory is short.
   bool Start(event_base* base, UniqueFd fd);
@@ -73,26 +79,33 @@ class Connection {
     kLastWords,  // as kSending; then close
   };
 
-  static void OnRead(bufferevent* bev, void* self);
+  static void OnReadable(evutil_socket_t fd, int16_t what, void* self);
   static void OnWritten(bufferevent* bev, void* self);
   static void OnEvent(bufferevent* bev, int16_t what, void* self);
   static void OnTimeout(evutil_socket_t fd, int16_t what, void* self);
 
   // Each of these may destroy this object.
-  void Advance();
-  void Answer(size_t length);
+  void Read();
+  absl::Status TakeDescriptors(Received received);
+  void Answer();
   void Refuse(const absl::Status& why);
   void Drop(const absl::Status& why);
 
   void Enter(State state);
   void Send(std::string response, State state);
   size_t RequestLimit() const;
+  // The bytes to wait for: the header, or the whole frame.
+  size_t FrameBytes() const;
 
   ServerImpl& server_;
   const Peer peer_;
   const Right right_;
   State state_ = State::kIdle;
-  EventPtr<bufferevent> bev_;
+  std::string frame_;    // as far as it is there
+  UniqueFd descriptor_;  // that came with it
+  UniqueFd fd_;
+  EventPtr<event> readable_;
+  EventPtr<bufferevent> bev_;  // writes
   EventPtr<event> timer_;
 };
 
@@ -136,6 +149,7 @@ class ServerImpl final : public Server {
   const ServerLimits& limits() const { return limits_; }
   ServerObserver& observer() { return observer_; }
   bool draining() const { return draining_; }
+  DescriptorCloser& closer() { return closer_; }
 
   // Destroys the connection.
   void Remove(Connection* connection) {
@@ -221,6 +235,8 @@ class ServerImpl final : public Server {
     const ssize_t sent =
         send(fd.get(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     static_cast<void>(sent);
+    shutdown(fd.get(), SHUT_RDWR);
+    closer_.Close(std::move(fd));
   }
 
   void NoteIfDrained() {
@@ -237,23 +253,39 @@ class ServerImpl final : public Server {
   std::function<void()> drained_;
   EventPtr<evconnlistener> accept_;
   EventPtr<event> resume_;
+  DescriptorCloser closer_;
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
 };
 
 bool Connection::Start(event_base* base, UniqueFd fd) {
+  fd_ = std::move(fd);
   timer_.reset(evtimer_new(base, &OnTimeout, this));
-  if (timer_ == nullptr) return false;
-  bev_.reset(bufferevent_socket_new(base, fd.get(), BEV_OPT_CLOSE_ON_FREE));
-  if (bev_ == nullptr) return false;
-  static_cast<void>(fd.release());
-  bufferevent_setcb(bev_.get(), &OnRead, &OnWritten, &OnEvent, this);
-  bufferevent_setwatermark(bev_.get(), EV_READ, 0,
-                           kFrameHeaderBytes + RequestLimit());
-  bufferevent_set_max_single_read(bev_.get(), kBytesPerTurn);
+  readable_.reset(
+      event_new(base, fd_.get(), EV_READ | EV_PERSIST, &OnReadable, this));
+  // Without BEV_OPT_CLOSE_ON_FREE: the descriptor is fd_'s.
+  bev_.reset(bufferevent_socket_new(base, fd_.get(), 0));
+  if (timer_ == nullptr || readable_ == nullptr || bev_ == nullptr) {
+    return false;
+  }
+  bufferevent_setcb(bev_.get(), nullptr, &OnWritten, &OnEvent, this);
   bufferevent_set_max_single_write(bev_.get(), kBytesPerTurn);
-  if (bufferevent_enable(bev_.get(), EV_READ | EV_WRITE) != 0) return false;
+  if (bufferevent_disable(bev_.get(), EV_READ) != 0 ||
+      bufferevent_enable(bev_.get(), EV_WRITE) != 0 ||
+      event_add(readable_.get(), nullptr) != 0) {
+    return false;
+  }
   Enter(State::kIdle);
   return true;
+}
+
+Connection::~Connection() {
+  readable_.reset();
+  bev_.reset();
+  if (!fd_.ok()) return;
+  // The client needn't wait for the closer.
+  shutdown(fd_.get(), SHUT_RDWR);
+  server_.closer().Close(std::move(descriptor_));
+  server_.closer().Close(std::move(fd_));
 }
 
 void Connection::Finish() {
@@ -265,11 +297,11 @@ void Connection::Finish() {
   Arm(timer_.get(), server_.limits().drain);
 }
 
-void Connection::OnRead(bufferevent*, void* self) {
-  static_cast<Connection*>(self)->Advance();
+void Connection::OnReadable(evutil_socket_t, int16_t, void* self) {
+  static_cast<Connection*>(self)->Read();
 }
 
-void Connection::OnWritten(bufferevent* bev, void* self) {
+void Connection::OnWritten(bufferevent*, void* self) {
   auto* connection = static_cast<Connection*>(self);
   switch (connection->state_) {
     case State::kIdle:
@@ -280,19 +312,14 @@ void Connection::OnWritten(bufferevent* bev, void* self) {
       return;
     case State::kSending:
       connection->Enter(State::kIdle);
-      bufferevent_enable(bev, EV_READ);
-      connection->Advance();
+      event_add(connection->readable_.get(), nullptr);
       return;
   }
 }
 
-void Connection::OnEvent(bufferevent*, int16_t what, void* self) {
+// Of writing: the client is gone.
+void Connection::OnEvent(bufferevent*, int16_t, void* self) {
   auto* connection = static_cast<Connection*>(self);
-  if ((what & BEV_EVENT_EOF) != 0 && connection->state_ == State::kReceiving) {
-    connection->Refuse(
-        absl::InvalidArgumentError("receive request: it ends too early"));
-    return;
-  }
   connection->server_.Remove(connection);
 }
 
@@ -324,38 +351,82 @@ size_t Connection::RequestLimit() const {
                                   : limits.read_request_bytes;
 }
 
-void Connection::Advance() {
-  evbuffer* input = bufferevent_get_input(bev_.get());
-  const size_t available = evbuffer_get_length(input);
-  if (available == 0) return;
-  if (state_ == State::kIdle) Enter(State::kReceiving);
+size_t Connection::FrameBytes() const {
+  if (frame_.size() < kFrameHeaderBytes) return kFrameHeaderBytes;
   FrameHeader header;
-  if (available < header.size()) return;
-  evbuffer_copyout(input, header.data(), header.size());
-  const size_t length = DecodeFrameHeader(header);
-  if (length > RequestLimit()) {
-    Refuse(absl::ResourceExhaustedError(
-        absl::StrCat("receive request: ", length, " bytes exceed the ",
-                     RequestLimit(), " that uid ", peer_.uid, " may send")));
-    return;
-  }
-  if (available < header.size() + length) return;
-  Answer(length);
+  std::copy_n(frame_.begin(), header.size(), header.begin());
+  return kFrameHeaderBytes + DecodeFrameHeader(header);
 }
 
-void Connection::Answer(size_t length) {
-  evbuffer* input = bufferevent_get_input(bev_.get());
-  const unsigned char* frame = evbuffer_pullup(
-      input, static_cast<ev_ssize_t>(kFrameHeaderBytes + length));
-  if (frame == nullptr) {
-    Drop(absl::ResourceExhaustedError("receive request: out of memory"));
-    return;
+void Connection::Read() {
+  for (size_t left = kBytesPerTurn; left > 0;) {
+    const size_t before = frame_.size();
+    // Not a byte beyond the frame: see Receive().
+    Received received =
+        Receive(fd_.get(),
+                std::min({FrameBytes() - before, kReceiveBytes, left}), frame_);
+    switch (received.what) {
+      case Received::What::kNothing:
+        return;
+      case Received::What::kEnd:
+        if (state_ == State::kReceiving) {
+          Refuse(
+              absl::InvalidArgumentError("receive request: it ends too early"));
+          return;
+        }
+        [[fallthrough]];
+      case Received::What::kError:
+        server_.Remove(this);
+        return;
+      case Received::What::kBytes:
+        break;
+    }
+    left -= frame_.size() - before;
+    if (state_ == State::kIdle) Enter(State::kReceiving);
+    if (const absl::Status taken = TakeDescriptors(std::move(received));
+        !taken.ok()) {
+      Refuse(taken);
+      return;
+    }
+    const size_t length = FrameBytes() - kFrameHeaderBytes;
+    if (length > RequestLimit()) {
+      Refuse(absl::ResourceExhaustedError(
+          absl::StrCat("receive request: ", length, " bytes exceed the ",
+                       RequestLimit(), " that uid ", peer_.uid, " may send")));
+      return;
+    }
+    if (frame_.size() >= kFrameHeaderBytes &&
+        frame_.size() == kFrameHeaderBytes + length) {
+      Answer();
+      return;
+    }
   }
+}
+
+absl::Status Connection::TakeDescriptors(Received received) {
+  absl::Status status;
+  if (received.lost_descriptors) {
+    status = absl::ResourceExhaustedError(
+        "receive request: there is no room for the descriptor that came with "
+        "it");
+  }
+  for (UniqueFd& descriptor : received.descriptors) {
+    if (!descriptor_.ok()) {
+      descriptor_ = std::move(descriptor);
+      continue;
+    }
+    status = absl::InvalidArgumentError(
+        "receive request: more than one descriptor came with it");
+    server_.closer().Close(std::move(descriptor));
+  }
+  return status;
+}
+
+void Connection::Answer() {
+  absl::optional<int> descriptor;
+  if (descriptor_.ok()) descriptor = descriptor_.get();
   HandledRequest handled = server_.handler().Handle(
-      peer_,
-      absl::string_view(
-          reinterpret_cast<const char*>(frame) + kFrameHeaderBytes, length));
-  evbuffer_drain(input, kFrameHeaderBytes + length);
+      peer_, absl::string_view(frame_).substr(kFrameHeaderBytes), descriptor);
   server_.observer().OnCall(peer_, handled.record);
   Send(std::move(handled.response), handled.after == AfterResponse::kClose
                                         ? State::kLastWords
@@ -391,7 +462,9 @@ void Connection::Enter(State state) {
 }
 
 void Connection::Send(std::string response, State state) {
-  bufferevent_disable(bev_.get(), EV_READ);
+  event_del(readable_.get());
+  frame_ = std::string();
+  server_.closer().Close(std::move(descriptor_));
   Enter(state);
   const FrameHeader header =
       EncodeFrameHeader(static_cast<uint32_t>(response.size()));

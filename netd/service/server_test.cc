@@ -2,6 +2,8 @@
 
 #include "netd/service/server.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -338,6 +340,148 @@ TEST(Server, WithoutDescriptorsItServesThoseItHasAndRecovers) {
               ElementsAre(StatusIs(absl::StatusCode::kResourceExhausted,
                                    absl::StrCat("accept on ", server.path(),
                                                 ": too many open files"))));
+}
+
+std::string TagRequestBytes() {
+  service::Request request;
+  request.mutable_tag_socket()->set_tag(7);
+  return request.SerializeAsString();
+}
+
+std::string FrameOf(const std::string& message) {
+  return Header(static_cast<uint32_t>(message.size())) + message;
+}
+
+size_t OpenDescriptors() {
+  DIR* const directory = opendir("/proc/self/fd");
+  size_t count = 0;
+  while (readdir(directory) != nullptr) ++count;
+  closedir(directory);
+  return count;
+}
+
+TEST(Server, ADescriptorIsThatOfTheRequestItCameWith) {
+  TestServer server(Limits({}));
+  const std::string status = FrameOf(StatusRequestBytes());
+  const std::string tag = FrameOf(TagRequestBytes());
+  const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const UniqueFd zero(open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  RawClient client(server.path());
+  // Also when more lies ready before and behind it.
+  EXPECT_TRUE(client.Send(status));
+  EXPECT_TRUE(client.SendWith(tag, {null.get()}));
+  EXPECT_TRUE(client.SendWith(tag + status, {zero.get()}));
+  EXPECT_TRUE(client.Send(tag.substr(0, 3)));
+  EXPECT_TRUE(client.SendWith(tag.substr(3), {null.get()}));
+  EXPECT_TRUE(client.Send(tag));
+  for (int i = 0; i < 5; ++i) EXPECT_THAT(NextError(client), IsOk()) << i;
+  EXPECT_THAT(NextError(client), StatusIs(absl::StatusCode::kInvalidArgument,
+                                          HasSubstr("no descriptor came")));
+  server.Stop();
+  using testing::FakeCharging;
+  std::vector<uint64_t> inodes;
+  for (const FakeCharging::Call& call : server.charging().calls) {
+    inodes.push_back(call.inode);
+  }
+  EXPECT_THAT(inodes, ElementsAre(FakeCharging::InodeOf(null.get()),
+                                  FakeCharging::InodeOf(zero.get()),
+                                  FakeCharging::InodeOf(null.get())));
+}
+
+TEST(Server, NoDescriptorStaysHere) {
+  const UniqueFd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const int one = null.get();
+  const std::string tag = FrameOf(TagRequestBytes());
+  const struct {
+    const char* name;
+    std::string bytes;
+    std::vector<int> first;  // with the first byte
+    std::vector<int> rest;   // with the others
+    const char* error;       // "": none
+  } kRows[] = {
+      {"as it should be", tag, {one}, {}, ""},
+      {"two at once", tag, {one, one}, {}, "more than one descriptor"},
+      {"many at once",
+       tag,
+       std::vector<int>(30, one),
+       {},
+       "more than one descriptor"},
+      {"two, one after the other",
+       tag,
+       {one},
+       {one},
+       "more than one descriptor"},
+      {"with a call that takes none",
+       FrameOf(StatusRequestBytes()),
+       {one},
+       {},
+       "a descriptor came with it"},
+      {"with noise", FrameOf("\xff\xff"), {}, {one}, "are not a message"},
+      {"with a frame too long", Header(UINT32_MAX), {}, {one}, "bytes exceed"},
+      {"with a frame that never ends",
+       tag.substr(0, tag.size() - 1),
+       {one},
+       {},
+       "it ends too early"},
+      {"with nothing but a byte", "\x01", {one}, {}, "it ends too early"},
+  };
+  TestServer server(Limits({}));
+  ExpectAlive(server);
+  const size_t before = OpenDescriptors();
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    for (int i = 0; i < 20; ++i) {
+      RawClient client(server.path());
+      EXPECT_TRUE(row.first.empty()
+                      ? client.Send(row.bytes.substr(0, 1))
+                      : client.SendWith(row.bytes.substr(0, 1), row.first));
+      if (row.bytes.size() > 1) {
+        // May be too late.
+        row.rest.empty() ? client.Send(row.bytes.substr(1))
+                         : client.SendWith(row.bytes.substr(1), row.rest);
+      }
+      client.FinishSending();
+      if (*row.error == '\0') {
+        EXPECT_THAT(NextError(client), IsOk());
+      } else {
+        EXPECT_THAT(NextError(client).message(), HasSubstr(row.error));
+      }
+      EXPECT_TRUE(client.IsClosed(kPatience));
+    }
+  }
+  // Unread, with a client that has gone.
+  for (int i = 0; i < 20; ++i) {
+    RawClient client(server.path());
+    EXPECT_TRUE(client.Send(tag));
+    EXPECT_TRUE(client.SendWith(tag, {one, one, one}));
+  }
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (OpenDescriptors() > before && absl::Now() < deadline) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_LE(OpenDescriptors(), before);
+  ExpectAlive(server);
+}
+
+TEST(Server, WithoutRoomForADescriptorItSaysSoAndGoesOn) {
+  rlimit limit = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = 128;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  TestServer server(Limits({}));
+  RawClient client(server.path());
+  EXPECT_TRUE(client.SendFrame(StatusRequestBytes()));
+  EXPECT_THAT(NextError(client), IsOk());
+  std::vector<UniqueFd> all;
+  do {
+    all.emplace_back(dup(client.fd()));
+  } while (all.back().ok());
+  EXPECT_TRUE(client.SendWith(FrameOf(TagRequestBytes()), {client.fd()}));
+  EXPECT_THAT(NextError(client),
+              StatusIs(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("no room for the descriptor")));
+  all.clear();
+  ExpectAlive(server);
 }
 
 TEST(Server, DrainSendsWhatIsUnderWayAndNothingElse) {

@@ -278,6 +278,10 @@ absl::Status CheckKnown(const service::Request& request) {
       return CheckNoUnknownFields("commit", request.commit());
     case service::Request::kExplain:
       return CheckNoUnknownFields("explain", request.explain());
+    case service::Request::kTagSocket:
+      return CheckNoUnknownFields("tag_socket", request.tag_socket());
+    case service::Request::kCounterSet:
+      return CheckNoUnknownFields("counter_set", request.counter_set());
     case service::Request::kClat:
       return CheckNoUnknownFields("clat", request.clat());
     case service::Request::kLog:

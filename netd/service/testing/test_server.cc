@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -66,6 +67,7 @@ TestServer::TestServer(Options options)
   signal(SIGPIPE, SIG_IGN);
   handler_ = std::make_unique<RequestHandler>(policy_, options_.rules,
                                               options_.doctor, &policy_);
+  handler_->set_charging(&charging_);
   Start();
 }
 
@@ -156,6 +158,26 @@ bool RawClient::SendFrame(absl::string_view message) {
   const FrameHeader header =
       EncodeFrameHeader(static_cast<uint32_t>(message.size()));
   return Send(absl::StrCat(std::string(header.begin(), header.end()), message));
+}
+
+bool RawClient::SendWith(absl::string_view bytes,
+                         const std::vector<int>& descriptors) {
+  iovec vector = {.iov_base = const_cast<char*>(bytes.data()),
+                  .iov_len = bytes.size()};
+  const size_t size = descriptors.size() * sizeof(int);
+  std::vector<char> control(CMSG_SPACE(size));
+  msghdr message = {};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(size);
+  memcpy(CMSG_DATA(header), descriptors.data(), size);
+  return sendmsg(fd_.get(), &message, MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(bytes.size());
 }
 
 void RawClient::FinishSending() { shutdown(fd_.get(), SHUT_WR); }

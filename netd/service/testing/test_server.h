@@ -23,6 +23,7 @@
 #include "netd/service/handler.h"
 #include "netd/service/server.h"
 #include "netd/service/service.pb.h"
+#include "netd/service/testing/fake_charging.h"
 #include "netd/service/testing/fake_policy.h"
 
 struct event_base;
@@ -65,6 +66,7 @@ class TestServer {
 
   // To be touched before the first call or after Stop().
   FakePolicy& policy() { return policy_; }
+  FakeCharging& charging() { return charging_; }
 
   // Ends the loop, closing all connections at once; Start() serves again.
   void Stop();
@@ -82,6 +84,7 @@ class TestServer {
   const ScratchDir dir_;
   const std::string path_;
   FakePolicy policy_;
+  FakeCharging charging_;
   RecordingObserver observer_;
   event_base* base_ = nullptr;
   UniqueFd tell_;
@@ -100,6 +103,8 @@ class RawClient {
   // when the other end closed before the end.
   bool Send(absl::string_view bytes);
   bool SendFrame(absl::string_view message);
+  // In one sendmsg(2), with descriptors.
+  bool SendWith(absl::string_view bytes, const std::vector<int>& descriptors);
   void FinishSending();  // shutdown(SHUT_WR)
 
   // The next response; kUnavailable when the connection ended first,
