@@ -2,6 +2,7 @@
 
 #include "libpolicy/kernel/netlink.h"
 
+#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -106,6 +107,12 @@ NetlinkRequest& NetlinkRequest::PutU32(uint16_t attribute, uint32_t value) {
   return Put(attribute, {reinterpret_cast<const char*>(&value), sizeof(value)});
 }
 
+NetlinkRequest& NetlinkRequest::PutBe16(uint16_t attribute,
+                                        uint16_t host_order) {
+  const uint16_t wire = htons(host_order);
+  return Put(attribute, {reinterpret_cast<const char*>(&wire), sizeof(wire)});
+}
+
 NetlinkRequest& NetlinkRequest::PutText(uint16_t attribute,
                                         absl::string_view text) {
   std::string terminated(text.data(), text.size());
@@ -165,6 +172,14 @@ std::optional<uint32_t> NetlinkAttributes::FindU32(uint16_t type) const {
   return value;
 }
 
+std::optional<uint64_t> NetlinkAttributes::FindU64(uint16_t type) const {
+  const std::optional<absl::string_view> bytes = Find(type);
+  uint64_t value;
+  if (!bytes.has_value() || bytes->size() != sizeof(value)) return std::nullopt;
+  std::memcpy(&value, bytes->data(), sizeof(value));
+  return value;
+}
+
 std::optional<uint8_t> NetlinkAttributes::FindU8(uint16_t type) const {
   const std::optional<absl::string_view> bytes = Find(type);
   if (!bytes.has_value() || bytes->size() != 1) return std::nullopt;
@@ -195,20 +210,22 @@ void NetlinkSocket::Close::operator()(mnl_socket* socket) const {
 
 int NetlinkSocket::fd() const { return mnl_socket_get_fd(socket_.get()); }
 
-absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenWith(int flags) {
+absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenWith(int protocol, int flags) {
+  const absl::string_view name =
+      protocol == NETLINK_SOCK_DIAG ? "sock_diag" : "rtnetlink";
   NetlinkSocket socket(
-      mnl_socket_open2(NETLINK_ROUTE, SOCK_RAW | SOCK_CLOEXEC | flags));
+      mnl_socket_open2(protocol, SOCK_RAW | SOCK_CLOEXEC | flags));
   if (socket.socket_ == nullptr) {
-    return StatusFromErrno(errno, "open rtnetlink socket");
+    return StatusFromErrno(errno, absl::StrCat("open ", name, " socket"));
   }
   if (mnl_socket_bind(socket.socket_.get(), 0, MNL_SOCKET_AUTOPID) < 0) {
-    return StatusFromErrno(errno, "bind rtnetlink socket");
+    return StatusFromErrno(errno, absl::StrCat("bind ", name, " socket"));
   }
   return socket;
 }
 
-absl::StatusOr<NetlinkSocket> NetlinkSocket::Open() {
-  NP_ASSIGN_OR_RETURN(NetlinkSocket socket, OpenWith(0));
+absl::StatusOr<NetlinkSocket> NetlinkSocket::Open(int protocol) {
+  NP_ASSIGN_OR_RETURN(NetlinkSocket socket, OpenWith(protocol, 0));
   // Kernels without them answer in fewer words; that is all.
   int on = 1;
   mnl_socket_setsockopt(socket.socket_.get(), NETLINK_EXT_ACK, &on, sizeof(on));
@@ -233,8 +250,9 @@ absl::Status NetlinkSocket::Send(const NetlinkRequest& request,
   return absl::OkStatus();
 }
 
-absl::StatusOr<NetlinkOutcome> NetlinkSocket::Ask(const NetlinkRequest& request,
-                                                  absl::string_view operation) {
+absl::StatusOr<NetlinkOutcome> NetlinkSocket::Exchange(
+    const NetlinkRequest& request, absl::string_view operation,
+    absl::FunctionRef<void(absl::string_view message)> answer) {
   NP_RETURN_IF_ERROR(Send(request, NLM_F_ACK, operation));
   std::vector<char> buffer(kBufferSize);
   while (true) {
@@ -245,11 +263,31 @@ absl::StatusOr<NetlinkOutcome> NetlinkSocket::Ask(const NetlinkRequest& request,
     absl::string_view rest(buffer.data(), static_cast<size_t>(size));
     while (auto message = TakeMessage(&rest)) {
       const nlmsghdr header = HeaderOf(*message);
-      if (header.nlmsg_seq == sequence_ && header.nlmsg_type == NLMSG_ERROR) {
-        return ReadOutcome(*message);
-      }
+      if (header.nlmsg_seq != sequence_) continue;
+      if (header.nlmsg_type == NLMSG_ERROR) return ReadOutcome(*message);
+      answer(*message);
     }
   }
+}
+
+absl::StatusOr<NetlinkOutcome> NetlinkSocket::Ask(const NetlinkRequest& request,
+                                                  absl::string_view operation) {
+  return Exchange(request, operation, [](absl::string_view) {});
+}
+
+absl::StatusOr<NetlinkMessage> NetlinkSocket::Get(const NetlinkRequest& request,
+                                                  absl::string_view operation) {
+  std::optional<NetlinkMessage> first;
+  NP_ASSIGN_OR_RETURN(
+      const NetlinkOutcome outcome,
+      Exchange(request, operation, [&first](absl::string_view message) {
+        if (!first.has_value()) first.emplace(message);
+      }));
+  NP_RETURN_IF_ERROR(outcome.ToStatus(operation));
+  if (!first.has_value()) {
+    return absl::InternalError(absl::StrCat(operation, ": no answer"));
+  }
+  return *std::move(first);
 }
 
 absl::Status NetlinkSocket::Transact(const NetlinkRequest& request,
@@ -294,7 +332,7 @@ absl::StatusOr<std::vector<NetlinkMessage>> NetlinkSocket::Dump(
 absl::StatusOr<NetlinkMonitor> NetlinkMonitor::Open(
     const std::vector<int>& groups) {
   NP_ASSIGN_OR_RETURN(NetlinkSocket socket,
-                      NetlinkSocket::OpenWith(SOCK_NONBLOCK));
+                      NetlinkSocket::OpenWith(NETLINK_ROUTE, SOCK_NONBLOCK));
   for (int group : groups) {
     if (mnl_socket_setsockopt(socket.socket_.get(), NETLINK_ADD_MEMBERSHIP,
                               &group, sizeof(group)) < 0) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Talking to the kernel's routing netlink: links, addresses, routes,
-// neighbours, queueing disciplines and filters.
+// Talking to the kernel by netlink: about links, addresses, routes, neighbours,
+// queueing disciplines and filters (NETLINK_ROUTE), or about sockets
+// (NETLINK_SOCK_DIAG).
 //
 //   NP_ASSIGN_OR_RETURN(NetlinkSocket socket, NetlinkSocket::Open());
 //   NetlinkRequest request(RTM_NEWROUTE, NLM_F_CREATE, rtmsg{...});
@@ -45,6 +46,7 @@ class NetlinkRequest {
   NetlinkRequest& Put(uint16_t attribute, absl::string_view bytes);
   NetlinkRequest& PutU8(uint16_t attribute, uint8_t value);
   NetlinkRequest& PutU32(uint16_t attribute, uint32_t value);
+  NetlinkRequest& PutBe16(uint16_t attribute, uint16_t host_order);
   // With the zero at its end.
   NetlinkRequest& PutText(uint16_t attribute, absl::string_view text);
   // Attributes that `fill` puts are inside of this one.
@@ -95,6 +97,7 @@ class NetlinkAttributes {
   std::optional<absl::string_view> Find(uint16_t type) const;
   // Nothing when there is none, or it is not of this size.
   std::optional<uint32_t> FindU32(uint16_t type) const;
+  std::optional<uint64_t> FindU64(uint16_t type) const;
   std::optional<uint8_t> FindU8(uint16_t type) const;
   // Up to the first zero; "" when there is none.
   std::string FindText(uint16_t type) const;
@@ -118,7 +121,8 @@ struct NetlinkOutcome {
 // To ask and to be answered. Thread-compatible.
 class NetlinkSocket {
  public:
-  static absl::StatusOr<NetlinkSocket> Open();
+  // `protocol`: NETLINK_ROUTE or NETLINK_SOCK_DIAG.
+  static absl::StatusOr<NetlinkSocket> Open(int protocol = NETLINK_ROUTE);
 
   // Sends a request, waits for what the kernel says to it. An error only when
   // the socket itself fails.
@@ -129,6 +133,11 @@ class NetlinkSocket {
   // StatusFromErrno().
   absl::Status Transact(const NetlinkRequest& request,
                         absl::string_view operation);
+
+  // The first message that answers a request about one object. Errors: those of
+  // StatusFromErrno(); kInternal when the kernel acknowledges and says nothing.
+  absl::StatusOr<NetlinkMessage> Get(const NetlinkRequest& request,
+                                     absl::string_view operation);
 
   // All objects of a kind, in a consistent state: asks again when they changed
   // meanwhile. Errors: kUnavailable when they would not stop changing.
@@ -141,7 +150,11 @@ class NetlinkSocket {
   };
   explicit NetlinkSocket(mnl_socket* socket) : socket_(socket) {}
   friend class NetlinkMonitor;
-  static absl::StatusOr<NetlinkSocket> OpenWith(int flags);
+  static absl::StatusOr<NetlinkSocket> OpenWith(int protocol, int flags);
+  // Sends, and hands on what comes before the acknowledgement.
+  absl::StatusOr<NetlinkOutcome> Exchange(
+      const NetlinkRequest& request, absl::string_view operation,
+      absl::FunctionRef<void(absl::string_view message)> answer);
   absl::Status Send(const NetlinkRequest& request, uint16_t more_flags,
                     absl::string_view operation);
   int fd() const;
