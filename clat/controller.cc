@@ -275,7 +275,16 @@ void Controller::Reconcile(absl::Time now) {
     const absl::Status removed = installer_->Remove(ifindex, *network);
     if (!removed.ok()) {
       Report(ControllerEvent::Kind::kError, "", std::string(removed.message()));
+      continue;
     }
+    const IfIndex gone = ifindex;
+    const auto uplink = std::find_if(
+        uplinks_.begin(), uplinks_.end(),
+        [&](const auto& one) { return one.second.ifindex == gone; });
+    Report(ControllerEvent::Kind::kOff,
+           uplink == uplinks_.end() ? "" : uplink->first,
+           absl::StrCat(OffReasonText(OffReason::kNoInterface),
+                        installer_->TakeEnded().ToString()));
   }
   FindUplinks(*network, *installed);
   for (auto& [name, uplink] : uplinks_) {
@@ -374,12 +383,14 @@ void Controller::TurnOn(Uplink& uplink, const UplinkPlan& plan,
     }
   }
   const absl::Status status = installer_->Install(plan, network);
+  const std::string ended = installer_->TakeEnded().ToString();
   if (!status.ok()) return fail(status);
   const auto before = installed.find(plan.ifindex);
   if (before == installed.end()) {
     Report(ControllerEvent::Kind::kOn, uplink.name, Describe(plan));
   } else if (before->second != identity) {
-    Report(ControllerEvent::Kind::kChanged, uplink.name, Describe(plan));
+    Report(ControllerEvent::Kind::kChanged, uplink.name,
+           absl::StrCat(Describe(plan), ended));
   }
   uplink.error = absl::OkStatus();
   uplink.reason.reset();
@@ -404,8 +415,9 @@ void Controller::TurnOff(Uplink& uplink, OffReason reason,
            std::string(status.message()));
     return;
   }
-  Report(ControllerEvent::Kind::kOff, uplink.name,
-         std::string(OffReasonText(reason)));
+  Report(
+      ControllerEvent::Kind::kOff, uplink.name,
+      absl::StrCat(OffReasonText(reason), installer_->TakeEnded().ToString()));
 }
 
 // Asks routers, then DNS, for as long as no router tells a prefix.

@@ -5,11 +5,14 @@
 
 #include "clat/controller.h"
 
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +27,7 @@
 #include "clat/testing/program.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "libpolicy/base/unique_fd.h"
 #include "libpolicy/kernel/tc_link.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/process.h"
@@ -394,6 +398,59 @@ TEST_F(ControllerTest, WhatOthersTookAwayIsPutBack) {
            Network().routes4.size() == 1 && Status().off_reason.empty();
   })) << Traces()
       << Status().off_reason;
+}
+
+// What traffic sees of it is in uplink_change_test.cc.
+TEST_F(ControllerTest, ConnectionsEndWithTheirTranslationAndTheLogSaysSo) {
+  const auto connect_to_server = [] {
+    UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(7);
+    to.sin_addr.s_addr = htonl(0xcb007109);  // 203.0.113.9
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&to), sizeof(to)),
+              0)
+        << errno;
+    return fd;
+  };
+  const auto error_of = [](const UniqueFd& fd) {
+    int error = 0;
+    socklen_t size = sizeof(error);
+    getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+    return error;
+  };
+  // The router is the server, too.
+  for (const char* server :
+       {"2001:db8:64::cb00:7109", "2001:db8:65::cb00:7109"}) {
+    ASSERT_THAT(router_->AddAddress("lo", server, 128), IsOk());
+  }
+  auto listener = router_->OpenSocket(AF_INET6, SOCK_STREAM);
+  ASSERT_THAT(listener, IsOk());
+  sockaddr_in6 any{};
+  any.sin6_family = AF_INET6;
+  any.sin6_port = htons(7);
+  ASSERT_EQ(
+      bind(listener->get(), reinterpret_cast<sockaddr*>(&any), sizeof(any)), 0);
+  ASSERT_EQ(listen(listener->get(), 8), 0);
+  Open();
+  Advertise(nat64_);
+  ASSERT_TRUE(UntilOn(kPrefix)) << events_;
+  const UniqueFd first = connect_to_server();
+  const UniqueFd second = connect_to_server();
+  Advertise({{*Pref64::Parse(kPrefix), absl::ZeroDuration()},
+             {*Pref64::Parse(kOther)}});
+  ASSERT_TRUE(UntilOn(kOther)) << events_;
+  EXPECT_EQ(error_of(first), ECONNABORTED);
+  EXPECT_EQ(error_of(second), ECONNABORTED);
+  EXPECT_THAT(events_, HasSubstr("; 2 connections ended\n"));
+
+  const UniqueFd third = connect_to_server();
+  events_.clear();
+  // Nothing is heard any more: the interface goes, and all with it.
+  cables_.clear();
+  ASSERT_TRUE(Until([&] { return controller_->Uplinks()->empty(); }));
+  EXPECT_EQ(error_of(third), ECONNABORTED);
+  EXPECT_EQ(events_, "eth0: there is no such interface; 1 connection ended\n");
 }
 
 TEST_F(ControllerTest, OnlyOneCanBeOpen) {

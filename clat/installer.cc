@@ -38,6 +38,15 @@ Address FromWire(const Wire& wire) {
   return address;
 }
 
+// Whether another interface has it, too.
+bool IsElsewhere(const NetworkState& network, const Ipv4Address& address,
+                 IfIndex ifindex) {
+  return std::any_of(network.addresses4.begin(), network.addresses4.end(),
+                     [&](const InterfaceAddress4& one) {
+                       return one.address == address && one.ifindex != ifindex;
+                     });
+}
+
 bool SameRoute(const DefaultRoute4& a, const DefaultRoute4& b) {
   return a.metric == b.metric && a.via6 == b.via6 && a.source == b.source &&
          a.mtu == b.mtu;
@@ -59,9 +68,9 @@ absl::StatusOr<std::unique_ptr<Installer>> Installer::Open(
   for (absl::string_view name : kTablePins) {
     NP_RETURN_IF_ERROR(SetPinAccess(absl::StrCat(pin_dir, "/", name), access));
   }
-  return std::unique_ptr<Installer>(
-      new Installer(pin_dir, std::move(directory), std::move(lock),
-                    std::move(netlink), std::move(translator)));
+  return std::unique_ptr<Installer>(new Installer(
+      pin_dir, std::move(directory), std::move(lock), std::move(netlink),
+      LocalSockets::Open(), std::move(translator)));
 }
 
 absl::StatusOr<std::map<IfIndex, Identity>> Installer::Installed() const {
@@ -173,6 +182,13 @@ absl::Status Installer::Install(const UplinkPlan& plan,
                                 const NetworkState& network) {
   NP_ASSIGN_OR_RETURN(const auto installed, Installed());
   const AddressPair& pair = plan.config.pairs.front();
+  const auto old = installed.find(plan.ifindex);
+  if (old != installed.end() &&
+      old->second != Identity{plan.config.prefix, pair}) {
+    // By the way they came, where it still leads there: so the other side is
+    // told, too.
+    sockets_.EndConnections(old->second.pair.ip4);
+  }
   NP_RETURN_IF_ERROR(WriteInstance(plan));
   NP_RETURN_IF_ERROR(AttachPrograms(plan));
   const bool has_address4 = std::any_of(
@@ -186,11 +202,13 @@ absl::Status Installer::Install(const UplinkPlan& plan,
   NP_RETURN_IF_ERROR(SetRoute(plan.route, network));
 
   // What the translation before had and this one has no more.
-  const auto old = installed.find(plan.ifindex);
   if (old == installed.end()) return absl::OkStatus();
   if (old->second.pair.ip4 != pair.ip4) {
     NP_RETURN_IF_ERROR(
         RemoveAddress4(netlink_, plan.ifindex, old->second.pair.ip4));
+    if (!IsElsewhere(network, old->second.pair.ip4, plan.ifindex)) {
+      sockets_.EndAll(old->second.pair.ip4);
+    }
   }
   if (old->second.pair.ip6 != pair.ip6) {
     NP_RETURN_IF_ERROR(RemoveAddress6(plan.ifindex, old->second.pair.ip6));
@@ -202,6 +220,8 @@ absl::Status Installer::Remove(IfIndex ifindex, const NetworkState& network) {
   NP_ASSIGN_OR_RETURN(const auto installed, Installed());
   const auto old = installed.find(ifindex);
   if (old == installed.end()) return absl::OkStatus();
+  // While there is a way to tell the other side.
+  sockets_.EndConnections(old->second.pair.ip4);
   // From the application's end on, so that no packet leaves untranslated.
   for (const DefaultRoute4& route : network.routes4) {
     if (route.ifindex == ifindex && route.protocol == kRouteProtocol) {
@@ -209,6 +229,9 @@ absl::Status Installer::Remove(IfIndex ifindex, const NetworkState& network) {
     }
   }
   NP_RETURN_IF_ERROR(RemoveAddress4(netlink_, ifindex, old->second.pair.ip4));
+  if (!IsElsewhere(network, old->second.pair.ip4, ifindex)) {
+    sockets_.EndAll(old->second.pair.ip4);
+  }
   for (TcHook hook : {TcHook::kIngress, TcHook::kEgress}) {
     const TcPlace place{ifindex, hook};
     for (LinkType link : {LinkType::kEthernet, LinkType::kRawIp}) {

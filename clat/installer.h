@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf_progs/abi/clat.h"
+#include "clat/local_sockets.h"
 #include "clat/network.h"
 #include "clat/translator_object.h"
 #include "clat/uplink_plan.h"
@@ -61,11 +62,13 @@ class Installer {
   std::vector<PrefixPair> Mappings(IfIndex ifindex) const;
 
   // Makes the kernel do what the plan says and nothing else; changes only what
-  // differs. Its IPv6 address has been set up before (SetUpAddress6()).
+  // differs. Its IPv6 address has been set up before (SetUpAddress6()). Ends
+  // this host's TCP connections by another translation before.
   absl::Status Install(const UplinkPlan& plan, const NetworkState& network);
 
-  // Ends translation on an interface, which may be gone, and removes all that
-  // was set up for it. OK when there is nothing.
+  // Ends translation on an interface, which may be gone, removes all that was
+  // set up for it, and ends what this host does by its IPv4 address. OK when
+  // there is nothing.
   absl::Status Remove(IfIndex ifindex, const NetworkState& network);
 
   // The address that packets will be translated to and from: adds it, unless it
@@ -73,6 +76,9 @@ class Installer {
   absl::Status SetUpAddress6(const UplinkPlan& plan,
                              const NetworkState& network);
   absl::Status RemoveAddress6(IfIndex ifindex, const Ipv6Address& address);
+
+  // What Install() and Remove() have ended since the last call.
+  EndedSockets TakeEnded() { return sockets_.TakeEnded(); }
 
   // How the programs of an uplink that translates hang there.
   TcMethod Method(IfIndex ifindex) const;
@@ -87,11 +93,13 @@ class Installer {
 
  private:
   Installer(std::string pin_dir, UniqueFd directory, DirectoryLock lock,
-            NetlinkSocket netlink, TranslatorObject translator)
+            NetlinkSocket netlink, LocalSockets sockets,
+            TranslatorObject translator)
       : pin_dir_(std::move(pin_dir)),
         directory_(std::move(directory)),
         lock_(std::move(lock)),
         netlink_(std::move(netlink)),
+        sockets_(std::move(sockets)),
         translator_(std::move(translator)) {}
 
   std::string LinkPin(const TcPlace& place) const;
@@ -104,6 +112,7 @@ class Installer {
   UniqueFd directory_;
   DirectoryLock lock_;
   NetlinkSocket netlink_;
+  LocalSockets sockets_;
   TranslatorObject translator_;
 };
 
