@@ -52,8 +52,12 @@ TEST(Header46Clauses, Fields) {
   rows.push_back(Row("4.1 No Fragment header for a whole packet, DF set",
                      Four({.id = 7, .dont_fragment = true}).Tcp({}),
                      {Six().Tcp({}).Build()}));
-  rows.push_back(Row("4.1 No payload at all", Four({.protocol = 253}),
-                     {Six({.next_header = 253}).Build()}));
+  for (const int number : {50, 59, 132, 253}) {
+    const auto protocol = static_cast<uint8_t>(number);
+    rows.push_back(Row(absl::StrCat("4.1 No payload at all, ", number),
+                       Four({.protocol = protocol}),
+                       {Six({.next_header = protocol}).Build()}));
+  }
   CheckClauses(rows);
 }
 
@@ -74,9 +78,12 @@ TEST(Header46Clauses, Protocols) {
             Four({.protocol = static_cast<uint8_t>(number)}).PayloadOfSize(30),
             {}, NP_CLAT_PROTOCOL));
   }
-  rows.push_back(Row("4.2 IGMP: dropped",
-                     Four({.protocol = 2}).Payload(std::string(8, '\x16')), {},
-                     NP_CLAT_PROTOCOL));
+  // Query, reports of its three versions, leave.
+  for (const char type : {'\x11', '\x12', '\x16', '\x22', '\x17'}) {
+    rows.push_back(Row(absl::StrCat("4.2 IGMP: dropped, ", int{type}),
+                       Four({.protocol = 2}).Payload(std::string(8, type)), {},
+                       NP_CLAT_PROTOCOL));
+  }
   CheckClauses(rows);
 }
 

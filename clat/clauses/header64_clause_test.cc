@@ -32,9 +32,11 @@ TEST(Header64Clauses, Fields) {
                        SixIn({.traffic_class = byte}).Tcp({}),
                        {FourIn({.tos = byte}).Tcp({}).Build()}));
   }
-  rows.push_back(Row("5.1 The flow label is lost",
-                     SixIn({.flow_label = 0xfffff}).Udp({}).Payload("x"),
-                     {FourIn().Udp({}).Payload("x").Build()}));
+  for (const uint32_t label : {0x1u, 0x80000u, 0xfffffu}) {
+    rows.push_back(Row(absl::StrCat("5.1 The flow label is lost, ", label),
+                       SixIn({.flow_label = label}).Udp({}).Payload("x"),
+                       {FourIn().Udp({}).Payload("x").Build()}));
+  }
   rows.push_back(Row("5.1 TTL: the hop limit less one",
                      SixIn({.hop_limit = 255}).Udp({}),
                      {FourIn({.ttl = 254}).Udp({}).Build()}));
@@ -44,8 +46,12 @@ TEST(Header64Clauses, Fields) {
                      SixIn({.hop_limit = 1}).Udp({}),
                      {FourIn({.ttl = 1}).Udp({}).Build()}, 0,
                      With([](auto& c) { c.hop_count = HopCount::kCopy; })));
-  rows.push_back(Row("5.1 No payload at all", SixIn({.next_header = 59}),
-                     {FourIn({.protocol = 59}).Build()}));
+  for (const int number : {50, 59, 132, 253}) {
+    const auto protocol = static_cast<uint8_t>(number);
+    rows.push_back(Row(absl::StrCat("5.1 No payload at all, ", number),
+                       SixIn({.next_header = protocol}),
+                       {FourIn({.protocol = protocol}).Build()}));
+  }
   CheckClauses(rows);
 }
 
