@@ -268,12 +268,15 @@ void AppendEntries(absl::string_view what, const std::vector<Entry>& before,
 }
 
 std::string InterfaceText(const Interface& interface) {
-  std::string text =
-      interface.metered == Switch::kOn ? "metered" : "not metered";
-  for (const std::string& name : interface.classes) {
-    absl::StrAppend(&text, " @", name);
+  std::vector<std::string> words;
+  if (interface.metered.has_value()) {
+    words.push_back(*interface.metered == Switch::kOn ? "metered"
+                                                      : "not metered");
   }
-  return text;
+  for (const std::string& name : interface.classes) {
+    words.push_back(absl::StrCat("@", name));
+  }
+  return words.empty() ? "nothing said" : absl::StrJoin(words, " ");
 }
 
 void AppendNetwork(const NetworkPolicy& before, const NetworkPolicy& after,

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "libpolicy/model/values.h"
 
 // Interfaces as a policy names them. Matching is by name, in the network
@@ -15,12 +16,12 @@
 namespace netpolicy {
 
 // What a policy says of the interfaces that a pattern matches. Of several
-// patterns that match, the name says whether it is metered before the longest
-// prefix; classes of all of them hold.
+// patterns that match and say whether it is metered, the name decides before
+// the longest prefix; if none says so, it is not. Classes of all of them hold.
 struct Interface {
-  std::string name;  // a pattern: NAME or PREFIX*
-  Switch metered = Switch::kOff;
-  std::vector<std::string> classes;  // ascending, none twice
+  std::string name;                                // a pattern: NAME or PREFIX*
+  absl::optional<Switch> metered = absl::nullopt;  // nothing said of it
+  std::vector<std::string> classes;                // ascending, none twice
 
   friend bool operator==(const Interface&, const Interface&) = default;
 };

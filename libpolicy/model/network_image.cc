@@ -175,6 +175,7 @@ std::vector<std::pair<np_interface_key, np_interface>> CompileInterfaces(
     for (const Interface& interface : interfaces) {
       if (!Covers(interface.name, pattern)) continue;
       classes.insert(interface.classes.begin(), interface.classes.end());
+      if (!interface.metered.has_value()) continue;
       // A name is closer than a prefix of it, and a longer prefix than a
       // shorter one.
       const auto closeness = [](const Interface& one) {

@@ -1,15 +1,18 @@
 // What policies say of interfaces, networks and the machine, through documents,
 // changes, messages and texts.
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/model/document.h"
 #include "libpolicy/model/edit.h"
+#include "libpolicy/model/image.h"
 #include "libpolicy/model/random_policy.h"
 #include "libpolicy/model/wire.h"
 #include "libpolicy/testing/status_matchers.h"
@@ -62,6 +65,27 @@ std::string RuleTexts(const NetworkRules& rules) {
   std::string text;
   for (const NetworkRule& rule : rules) text += NetworkRuleText(rule) + "\n";
   return text;
+}
+
+// An entry that is there for its classes says nothing of money: a wider one's
+// word holds.
+TEST(Document, ClassesAloneDoNotSayWhetherMetered) {
+  const Policy policy = Parse(R"({"version": 1, "interfaces": [
+      {"name": "wwan*", "metered": true},
+      {"name": "wwan0", "classes": ["cellular"]},
+      {"name": "wwan1", "metered": false}]})");
+  ASSERT_THAT(policy.network().interfaces, SizeIs(3));
+  EXPECT_EQ(policy.network().interfaces[1].metered, absl::nullopt);
+  EXPECT_EQ(policy.network().interfaces[2].metered, Switch::kOff);
+  const MapImage image = Compile(policy).value();
+  std::map<std::string, int> metered;
+  for (const auto& [key, value] : image.interfaces) {
+    metered[key.name] = value.metered;
+  }
+  EXPECT_EQ(metered, (std::map<std::string, int>{
+                         {"wwan", 1}, {"wwan0", 1}, {"wwan1", 0}}));
+  // It is written as it was read, as JSON and in the store.
+  EXPECT_EQ(Parse(ToJson(ToDocument(policy))), policy);
 }
 
 TEST(Document, SaysEverythingOfNetworks) {

@@ -113,7 +113,9 @@ void ToProto(const Settings& settings, proto::Settings& message) {
 
 void ToProto(const Interface& interface, proto::Interface& message) {
   message.set_name(interface.name);
-  message.set_metered(interface.metered == Switch::kOn);
+  if (interface.metered.has_value()) {
+    message.set_metered(*interface.metered == Switch::kOn);
+  }
   for (const std::string& name : interface.classes) message.add_classes(name);
 }
 
@@ -219,7 +221,9 @@ absl::StatusOr<Interface> FromProto(const proto::Interface& message) {
   Interface interface;
   if (!message.has_name()) return Fault("name", "is missing");
   interface.name = message.name();
-  interface.metered = message.metered() ? Switch::kOn : Switch::kOff;
+  if (message.has_metered()) {
+    interface.metered = message.metered() ? Switch::kOn : Switch::kOff;
+  }
   interface.classes =
       Canonical({message.classes().begin(), message.classes().end()});
   NP_RETURN_IF_ERROR(CheckInterface(interface));

@@ -142,7 +142,7 @@ Change RandomNetworkChange(Random& random) {
           Below(random, 2) == 0 ? Selectors() : RandomSelectors(random)};
     case 5:
       return SetInterface{{Below(random, 2) == 0 ? "wlan0" : "tun*",
-                           Either(random, Switch::kOff, Switch::kOn),
+                           Maybe(random, Switch::kOff, Switch::kOn),
                            {"vpn"}}};
     case 6:
       return RemoveInterface{"wlan0"};

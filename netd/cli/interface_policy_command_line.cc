@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
 #include "libpolicy/model/interface.h"
-#include "libpolicy/model/text.h"
 #include "netd/cli/command_groups.h"
 
 namespace netpolicy::cli {
@@ -25,43 +24,31 @@ absl::optional<Interface> Said(const Policy& policy, const std::string& name) {
   return absl::nullopt;
 }
 
-// Whether the interfaces of the pattern are metered by what the policy says of
-// wider ones. An entry that is made for its classes has to say so again.
-Switch InheritedMetered(const Policy& policy, const std::string& name) {
-  Switch metered = Switch::kOff;
-  size_t longest = 0;
-  for (const Interface& interface : policy.network().interfaces) {
-    if (interface.name == name || !absl::EndsWith(interface.name, "*") ||
-        !MatchesPattern(interface.name, name)) {
-      continue;
-    }
-    if (interface.name.size() > longest) {
-      longest = interface.name.size();
-      metered = interface.metered;
-    }
+// An entry that says nothing any more goes.
+void Put(Interface interface, Transaction& transaction) {
+  if (!interface.metered.has_value() && interface.classes.empty()) {
+    transaction.emplace_back(RemoveInterface{interface.name});
+  } else {
+    transaction.emplace_back(SetInterface{std::move(interface)});
   }
-  return metered;
 }
 
-absl::StatusOr<Transaction> WithMetered(const Policy& policy,
-                                        const std::vector<std::string>& names,
-                                        const std::string& word) {
+Transaction WithMetered(const Policy& policy,
+                        const std::vector<std::string>& names,
+                        const std::string& word) {
   Transaction transaction;
   for (const std::string& name : names) {
     absl::optional<Interface> said = Said(policy, name);
     if (word == "default") {
       if (!said.has_value()) continue;
-      if (!said->classes.empty()) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            "interface metered ", Quote(name),
-            ": it has classes, so the policy says on or off of it"));
-      }
-      transaction.emplace_back(RemoveInterface{name});
+      said->metered = absl::nullopt;
+      Put(*std::move(said), transaction);
       continue;
     }
-    Interface interface = said.value_or(Interface{name, Switch::kOff, {}});
+    Interface interface =
+        std::move(said).value_or(Interface{name, absl::nullopt, {}});
     interface.metered = word == "on" ? Switch::kOn : Switch::kOff;
-    transaction.emplace_back(SetInterface{interface});
+    Put(std::move(interface), transaction);
   }
   return transaction;
 }
@@ -70,25 +57,18 @@ absl::StatusOr<Transaction> WithMetered(const Policy& policy,
 void SetClass(const Policy& policy, const std::string& name,
               const std::string& class_name, Switch is_in,
               Transaction& transaction) {
-  const absl::optional<Interface> said = Said(policy, name);
   Interface interface =
-      said.value_or(Interface{name, InheritedMetered(policy, name), {}});
+      Said(policy, name).value_or(Interface{name, absl::nullopt, {}});
+  std::vector<std::string>& classes = interface.classes;
   if (is_in == Switch::kOn) {
-    interface.classes.push_back(class_name);
-    interface.classes = Canonical(std::move(interface.classes));
-    transaction.emplace_back(SetInterface{interface});
-    return;
-  }
-  const auto it =
-      std::find(interface.classes.begin(), interface.classes.end(), class_name);
-  if (it == interface.classes.end()) return;
-  interface.classes.erase(it);
-  if (interface.classes.empty() &&
-      interface.metered == InheritedMetered(policy, name)) {
-    transaction.emplace_back(RemoveInterface{name});
+    classes.push_back(class_name);
+    classes = Canonical(std::move(classes));
   } else {
-    transaction.emplace_back(SetInterface{interface});
+    const auto it = std::find(classes.begin(), classes.end(), class_name);
+    if (it == classes.end()) return;
+    classes.erase(it);
   }
+  Put(std::move(interface), transaction);
 }
 
 absl::StatusOr<Transaction> WithClass(const Policy& policy,

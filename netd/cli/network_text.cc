@@ -70,7 +70,9 @@ TextTable InterfaceTable(const NetworkPolicy& network) {
   TextTable table({{"interface"}, {"metered"}, {"classes"}});
   for (const Interface& interface : network.interfaces) {
     table.AddRow({Printable(interface.name),
-                  std::string(SwitchName(interface.metered)),
+                  interface.metered.has_value()
+                      ? std::string(SwitchName(*interface.metered))
+                      : "-",
                   interface.classes.empty()
                       ? "-"
                       : Printable(absl::StrJoin(interface.classes, ", "))});
@@ -133,7 +135,9 @@ Json InterfacesJson(const NetworkPolicy& network) {
   Json json = Json::array();
   for (const Interface& interface : network.interfaces) {
     json.push_back({{"name", TextJson(interface.name)},
-                    {"metered", interface.metered == Switch::kOn},
+                    {"metered", interface.metered.has_value()
+                                    ? Json(*interface.metered == Switch::kOn)
+                                    : Json()},
                     {"classes", SelectorsJson(interface.classes)}});
   }
   return json;
