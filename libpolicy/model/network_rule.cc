@@ -196,7 +196,8 @@ absl::StatusOr<PortRange> ParsePortRange(absl::string_view text) {
   const auto is_written_so = [](char c) {
     return c == '-' || absl::ascii_isdigit(c);
   };
-  if (!absl::c_all_of(text, is_written_so) || ends.size() > 2 ||
+  // StrSplit() makes no piece of a string_view without data.
+  if (ends.empty() || ends.size() > 2 || !absl::c_all_of(text, is_written_so) ||
       !absl::SimpleAtoi(ends.front(), &first) ||
       !absl::SimpleAtoi(ends.back(), &last) || first > 0xffff ||
       last > 0xffff) {
