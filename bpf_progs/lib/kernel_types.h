@@ -19,6 +19,8 @@ struct kuid_t___np {
 
 struct sock___np {
   struct kuid_t___np sk_uid;
+  __u8 sk_kern_sock : 1;
+  void* sk_socket;
 };
 
 struct inet6_dev___np;

@@ -38,6 +38,10 @@ constexpr uint16_t kAppPort = 4001;
 constexpr uint16_t kPeerPort = 4002;
 constexpr uint64_t kHeaders = 28;  // IPv4 and UDP
 
+// Between the kernel's clock at a crossing and the test's, in a virtual
+// machine.
+constexpr absl::Duration kClockSlip = absl::Seconds(1);
+
 // Sends datagrams from so many threads, each of another size, until each was
 // refused often. How many threads met anything but refusals at their end.
 int Flood(int flows) {
@@ -172,10 +176,11 @@ TEST_P(Parallel, WhatPassesNeverExceedsTheLimitAndIsWhatIsCharged) {
   constexpr uint64_t kLimit = 3'000'001;
   const QuotaId id = Set(OfUid(kLimit));
   const int flows = GetParam();
-  auto wrong = RunInChild({.uid = kAppUid,
-                           .cgroup = bed_->cgroup().path(),
-                           .netns = bed_->app_ns().fd()},
-                          [flows] { return Flood(flows); });
+  auto wrong = RunInChild(
+      {.uid = kAppUid,
+       .cgroup = bed_->cgroup().path(),
+       .netns = bed_->app_ns().fd()},
+      [flows] { return Flood(flows); }, absl::Seconds(90));
   ASSERT_THAT(wrong, IsOkAndHolds(0));
   const Quota quota = Get(id);
   PacketFilter filter;
@@ -320,8 +325,8 @@ TEST_F(QuotaTest, AnAlertIsToldOnceAPeriodAlsoToALaterEngine) {
   ASSERT_THAT(crossings, IsOkAndHolds(SizeIs(1)));
   const QuotaCrossing crossing = crossings->front();
   EXPECT_EQ(crossing.quota.id, id);
-  EXPECT_GE(crossing.time, before - absl::Milliseconds(10));
-  EXPECT_LE(crossing.time, after + absl::Milliseconds(10));
+  EXPECT_GE(crossing.time, before - kClockSlip);
+  EXPECT_LE(crossing.time, after + kClockSlip);
   // Not told yet, so it is there still.
   EXPECT_THAT(engine().QuotaCrossings(), IsOkAndHolds(SizeIs(1)));
   ASSERT_THAT(engine().AcknowledgeQuotaCrossing(crossing), IsOk());
