@@ -38,7 +38,7 @@ TEST(Examples, AreAllValid) {
     ++count;
     EXPECT_THAT(Load(entry.path().filename()), IsOk()) << entry.path();
   }
-  EXPECT_EQ(count, 6);
+  EXPECT_EQ(count, 9);
 }
 
 // The reasons to refuse what `facts` describes to the UID, by name.
