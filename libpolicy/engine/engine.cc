@@ -3,8 +3,11 @@
 #include "libpolicy/engine/engine.h"
 
 #include <net/if.h>
+#include <netinet/in.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,11 +19,14 @@
 #include "libpolicy/engine/judgement.h"
 #include "libpolicy/engine/refusals.h"
 #include "libpolicy/engine/snapshot.h"
+#include "libpolicy/engine/socket_closer.h"
 #include "libpolicy/engine/stats.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/link.h"
 #include "libpolicy/kernel/pin.h"
 #include "libpolicy/model/explain.h"
+#include "libpolicy/model/interface.h"
+#include "libpolicy/model/interface_names.h"
 
 namespace netpolicy {
 namespace {
@@ -36,14 +42,60 @@ absl::Status CheckInterfaceExists(const std::string& interface) {
   return absl::NotFoundError(absl::StrCat("explain: no interface ", interface));
 }
 
+// A kind implies its protocol; packets without an owner are all that is asked
+// of them.
+absl::StatusOr<ExplainQuery> Complete(ExplainQuery query) {
+  if (query.kind != PacketKind::kOrdinary) {
+    const bool tcp = query.kind != PacketKind::kIcmp6Control;
+    const uint8_t protocol =
+        tcp ? uint8_t{IPPROTO_TCP} : uint8_t{IPPROTO_ICMPV6};
+    if (query.protocol != 0 && query.protocol != protocol) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("explain: protocol ", query.protocol,
+                       " has no packets of that kind, only ",
+                       tcp ? "tcp" : "icmp6", " has"));
+    }
+    query.protocol = protocol;
+  }
+  if (query.uid == kNoOwner && query.direction.has_value() &&
+      *query.direction != Direction::kIngress &&
+      *query.direction != Direction::kEgress) {
+    return absl::InvalidArgumentError(
+        "explain: only packets can be without an owner, calls can't");
+  }
+  return query;
+}
+
 // The directions that the query asks about.
 std::vector<Direction> DirectionsOf(const ExplainQuery& query) {
   if (query.direction.has_value()) return {*query.direction};
-  std::vector<Direction> directions = {Direction::kIngress, Direction::kEgress,
-                                       Direction::kSocketCreate};
+  std::vector<Direction> directions = {Direction::kIngress, Direction::kEgress};
+  if (query.uid == kNoOwner) return directions;
+  directions.push_back(Direction::kSocketCreate);
   if (query.remote.has_value()) directions.push_back(Direction::kConnect);
   if (query.local_port.has_value()) directions.push_back(Direction::kBind);
   return directions;
+}
+
+// Patterns of the policy that mean no interface there is.
+std::vector<std::string> AbsentInterfaces(const Policy& policy) {
+  std::vector<std::string> absent = InterfacePatterns(policy);
+  if (absent.empty()) return absent;
+  struct Free {
+    void operator()(struct if_nameindex* list) const { if_freenameindex(list); }
+  };
+  const std::unique_ptr<struct if_nameindex, Free> interfaces(if_nameindex());
+  if (interfaces == nullptr) return {};
+  const auto is_there = [&interfaces](const std::string& pattern) {
+    for (const struct if_nameindex* each = interfaces.get();
+         each->if_index != 0; ++each) {
+      if (MatchesPattern(pattern, each->if_name)) return true;
+    }
+    return false;
+  };
+  absent.erase(std::remove_if(absent.begin(), absent.end(), is_there),
+               absent.end());
+  return absent;
 }
 
 absl::StatusOr<uint32_t> CountEntries(const RawMap& map) {
@@ -141,15 +193,32 @@ absl::StatusOr<CommitResult> Engine::Commit(const Transaction& transaction,
   const absl::MutexLock mutex_lock(&impl_->mutex);
   NP_ASSIGN_OR_RETURN(const DirectoryLock lock,
                       impl_->Lock(DirectoryLock::Kind::kExclusive));
-  return impl_->committer.Commit(transaction, options);
+  Committer& committer = impl_->committer;
+  if (options.close_sockets == CloseSockets::kNone ||
+      options.mode == CommitMode::kDryRun) {
+    return committer.Commit(transaction, options);
+  }
+  const Tables& tables = impl_->tables();
+  NP_RETURN_IF_ERROR(CheckReady(tables.control_entry(), "commit policy"));
+  committer.CompleteInterrupted();
+  const auto slot = [&tables] {
+    return np_active_slot(LoadAcquire(tables.control_entry().active));
+  };
+  SocketCloser closer(tables, impl_->installation.cgroup);
+  closer.NoteBlocked(slot());
+  NP_ASSIGN_OR_RETURN(CommitResult result,
+                      committer.Commit(transaction, options));
+  if (!result.delta.empty()) {
+    result.closed_sockets = closer.CloseNewlyBlocked(slot());
+  }
+  return result;
 }
 
-absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
-  if (ToInt(query.uid) > ToInt(kMaxUid)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("explain: ", ToInt(query.uid), " is no uid"));
-  }
-  NP_RETURN_IF_ERROR(CheckInterfaceExists(query.interface));
+absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& asked) {
+  NP_RETURN_IF_ERROR(CheckInterfaceExists(asked.interface));
+  NP_ASSIGN_OR_RETURN(const ExplainQuery query, Complete(asked));
+  const Place place =
+      IsOnLoopback(query) ? Place::kLoopback : Place::kElsewhere;
   const Tables& tables = impl_->tables();
   TableCopy copy;
   std::vector<absl::StatusOr<ReasonSet>> judged;
@@ -160,8 +229,8 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
     CopyConfig(tables, active, copy);
     copy.uids.clear();
     // What is said of the UID, and of its app id.
-    for (const uint32_t uid :
-         {ToInt(query.uid), np_app_id(&copy.config, ToInt(query.uid))}) {
+    const uint32_t owner = OwnerOf(copy.config, query);
+    for (const uint32_t uid : {owner, np_app_id(&copy.config, owner)}) {
       const auto position = tables.uid_index.Lookup({.uid = uid});
       index_status = position.status();
       if (!position.ok()) return;
@@ -173,7 +242,7 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
     }
     judged.clear();
     for (const Direction direction : directions) {
-      judged.push_back(Judge(tables, slot, query, direction));
+      judged.push_back(Judge(tables, slot, query, direction, place));
     }
   }));
   NP_RETURN_IF_ERROR(index_status);
@@ -187,8 +256,8 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& query) {
     ExplainedVerdict verdict;
     verdict.direction = directions[i];
     const bool at_create = directions[i] == Direction::kSocketCreate;
-    const Uid subject =
-        at_create ? Uid{np_app_id(&copy.config, ToInt(query.uid))} : query.uid;
+    const uint32_t owner = OwnerOf(copy.config, query);
+    const Uid subject = Uid{at_create ? np_app_id(&copy.config, owner) : owner};
     absl::optional<PacketFacts> packet;
     if (query.remote.has_value()) {
       packet = PacketFacts{.remote = *query.remote,
@@ -266,6 +335,8 @@ absl::StatusOr<EngineStatus> Engine::Status() {
     status.maps.push_back(std::move(entry));
   }
   NP_ASSIGN_OR_RETURN(status.losses, ReadLosses(tables));
+  NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, GetPolicy());
+  status.absent_interfaces = AbsentInterfaces(snapshot.policy);
   return status;
 }
 

@@ -285,7 +285,9 @@ TEST_F(EngineTest, ExplainAnswersForEachDirection) {
 TEST_F(EngineTest, ExplainRefusesWhatIsNoQuestion) {
   auto engine = Open();
   ASSERT_NE(engine, nullptr);
-  EXPECT_THAT(engine->Explain({.uid = kNoOwner}),
+  EXPECT_THAT(engine->Explain({.uid = kNoOwner,
+                               .interface = "",
+                               .direction = Direction::kSocketCreate}),
               StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(
       engine->Explain({.uid = Uid{1}, .interface = "nosuch0"}),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -53,6 +54,10 @@ class ExplainTest : public EngineFixture {
       why.push_back(reason.name + ": " + reason.detail);
     }
     return why;
+  }
+
+  bool Passes(Direction direction, const ExplainQuery& query) {
+    return Why(direction, query).empty();
   }
 
   static ExplainQuery To(absl::string_view remote, uint8_t protocol = kTcp,
@@ -183,6 +188,113 @@ TEST_F(ExplainTest, GoesByAppIdWhereThePolicyDoes) {
                   "by its own entry"));
   query.uid = Uid{1000};
   EXPECT_THAT(Why(Direction::kEgress, query), IsEmpty());
+}
+
+TEST_F(ExplainTest, KindsOfPacketsPassWhatLetsThemPass) {
+  ASSERT_THAT(engine_->Commit({SetUidRule{Uid{10007}, Action::kDeny},
+                               SetUidInterfaces{Uid{10008}, {"tun0"}},
+                               SetLockdown{Uid{10008}, Switch::kOn},
+                               SetChainEnabled{"metered_allow", Switch::kOn}},
+                              {}),
+              IsOk());
+  constexpr uint8_t kEsp = 50;
+  constexpr uint8_t kIcmp6 = 58;
+  const struct {
+    const char* name;
+    Uid uid;
+    PacketKind kind;
+    uint8_t protocol;
+    bool received_passes;
+    bool sent_passes;
+  } kRows[] = {
+      {"other", Uid{10007}, PacketKind::kOrdinary, kTcp, false, false},
+      {"reset", Uid{10007}, PacketKind::kTcpReset, kTcp, true, true},
+      {"reset", Uid{10007}, PacketKind::kTcpReset, 0, true, true},
+      {"end", Uid{10007}, PacketKind::kTcpFin, kTcp, true, false},
+      {"ESP", Uid{10007}, PacketKind::kOrdinary, kEsp, true, true},
+      {"discovery", Uid{10007}, PacketKind::kIcmp6Control, 0, false, false},
+      {"lockdown", Uid{10008}, PacketKind::kTcpReset, kTcp, false, false},
+      {"lockdown", Uid{10008}, PacketKind::kOrdinary, kEsp, false, false},
+      // Data saver.
+      {"other", Uid{10009}, PacketKind::kOrdinary, kIcmp6, false, false},
+      {"discovery", Uid{10009}, PacketKind::kIcmp6Control, kIcmp6, true, true},
+  };
+  for (const auto& row : kRows) {
+    ExplainQuery query;
+    query.uid = row.uid;
+    query.kind = row.kind;
+    query.protocol = row.protocol;
+    query.metered = Switch::kOn;
+    EXPECT_EQ(Passes(Direction::kIngress, query), row.received_passes)
+        << row.name << " of " << ToInt(row.uid);
+    EXPECT_EQ(Passes(Direction::kEgress, query), row.sent_passes)
+        << row.name << " of " << ToInt(row.uid);
+  }
+  ASSERT_THAT(
+      engine_->Commit({SetSettings{{.closing_packets = ClosingPackets::kJudged,
+                                    .resolver = absl::nullopt}}},
+                      {}),
+      IsOk());
+  ExplainQuery query;
+  query.uid = Uid{10007};
+  query.kind = PacketKind::kTcpReset;
+  EXPECT_FALSE(Passes(Direction::kEgress, query));
+}
+
+TEST_F(ExplainTest, AKindHasOneProtocol) {
+  for (const auto& [kind, protocol] :
+       {std::pair(PacketKind::kTcpReset, kIcmp),
+        std::pair(PacketKind::kTcpFin, uint8_t{58}),
+        std::pair(PacketKind::kIcmp6Control, kTcp)}) {
+    ExplainQuery query;
+    query.uid = Uid{10007};
+    query.kind = kind;
+    query.protocol = protocol;
+    EXPECT_THAT(engine_->Explain(query),
+                testing::StatusIs(absl::StatusCode::kInvalidArgument));
+  }
+}
+
+TEST_F(ExplainTest, TheResolversTagPassesInterfaceRules) {
+  ASSERT_THAT(
+      engine_->Commit({SetUidInterfaces{Uid{1051}, {"tun0"}},
+                       SetSettings{{.resolver = Resolver{Uid{1051}, 7}}}},
+                      {}),
+      IsOk());
+  ExplainQuery query;
+  query.uid = Uid{1051};
+  query.tag = 6;
+  EXPECT_THAT(Why(Direction::kEgress, query), SizeIs(1));
+  query.tag = 7;
+  EXPECT_THAT(Why(Direction::kEgress, query), IsEmpty());
+}
+
+TEST_F(ExplainTest, PacketsWithoutAnOwnerHaveTheirOwnRule) {
+  ExplainQuery query;
+  query.uid = kNoOwner;
+  const absl::StatusOr<Explanation> all = engine_->Explain(query);
+  ASSERT_THAT(all, IsOk());
+  EXPECT_THAT(all->verdicts, SizeIs(2)) << "received and sent";
+  // The defaults are not for them.
+  ASSERT_THAT(engine_->Commit({SetDefaultRule{Action::kDeny}}, {}), IsOk());
+  EXPECT_THAT(Why(Direction::kIngress, query), IsEmpty());
+  ASSERT_THAT(engine_->Commit({SetSettings{{.no_owner = NoOwnerRule::kDeny,
+                                            .resolver = absl::nullopt}}},
+                              {}),
+              IsOk());
+  EXPECT_THAT(Why(Direction::kIngress, query),
+              ElementsAre("no_owner: no application owns the packet, and "
+                          "settings.no_owner is deny"));
+  ASSERT_THAT(engine_->Commit({SetSettings{{.no_owner = NoOwnerRule::kRoot,
+                                            .resolver = absl::nullopt}}},
+                              {}),
+              IsOk());
+  EXPECT_THAT(Why(Direction::kIngress, query),
+              ElementsAre("uid_rule: the default rule is deny and uid 0 has no "
+                          "rule of its own"));
+  query.direction = Direction::kSocketCreate;
+  EXPECT_THAT(engine_->Explain(query),
+              testing::StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
 TEST_F(ExplainTest, AsksAboutCallsOnlyWhenItKnowsThem) {

@@ -3,6 +3,7 @@
 #include "libpolicy/engine/judgement.h"
 
 #include <net/if.h>
+#include <netinet/in.h>
 
 #include <algorithm>
 #include <string>
@@ -103,6 +104,28 @@ uint64_t PacketOf(const ExplainQuery& query, uint32_t flags) {
                    query.local_port.value_or(0));
 }
 
+uint32_t OwnerFacts(const np_policy_config& config, uint32_t uid,
+                    const ExplainQuery& query) {
+  return uid == NP_UID_NONE ? NP_FACT_NO_OWNER
+                            : np_owner_facts(&config, uid, query.tag);
+}
+
+// As np_parse_packet() in bpf_progs/lib/packet.h.
+uint32_t KindFacts(const ExplainQuery& query, Direction direction) {
+  if (query.protocol == IPPROTO_ESP) return NP_FACT_CLOSING;
+  switch (query.kind) {
+    case PacketKind::kOrdinary:
+      return 0;
+    case PacketKind::kTcpReset:
+      return NP_FACT_CLOSING;
+    case PacketKind::kTcpFin:
+      return direction == Direction::kIngress ? NP_FACT_CLOSING : 0;
+    case PacketKind::kIcmp6Control:
+      return NP_FACT_ICMP6_CONTROL;
+  }
+  return 0;
+}
+
 // As np_judge() in bpf_progs/lib/judge.h.
 absl::StatusOr<uint64_t> JudgePacket(const Tables& tables, uint32_t slot,
                                      const np_policy_config& config,
@@ -190,27 +213,48 @@ uint64_t JudgeBind(const Tables& tables, uint32_t slot,
 
 }  // namespace
 
-absl::StatusOr<ReasonSet> Judge(const Tables& tables, uint32_t slot,
-                                const ExplainQuery& query,
-                                Direction direction) {
-  const np_policy_config config = CopyWords(tables.config_of(slot));
+uint32_t OwnerOf(const np_policy_config& config, const ExplainQuery& query) {
   const uint32_t uid = ToInt(query.uid);
+  return uid == NP_UID_NONE ? config.no_owner_uid : uid;
+}
+
+bool IsOnLoopback(const ExplainQuery& query) {
+  return !query.interface.empty() &&
+         if_nametoindex(query.interface.c_str()) == NP_LOOPBACK_IFINDEX;
+}
+
+absl::StatusOr<bool> MayBeRefused(const Tables& tables, uint32_t slot, Uid uid,
+                                  uint32_t tag) {
+  const np_policy_config config = CopyWords(tables.config_of(slot));
+  NP_ASSIGN_OR_RETURN(const np_uid_policy subject,
+                      SubjectOf(tables, slot, config, ToInt(uid)));
+  // More facts of these kinds only let more rules apply.
+  return np_decide(&config, subject.rules,
+                   np_owner_facts(&config, ToInt(uid), tag) | NP_FACT_METERED,
+                   ~0ULL) != 0;
+}
+
+absl::StatusOr<ReasonSet> Judge(const Tables& tables, uint32_t slot,
+                                const ExplainQuery& query, Direction direction,
+                                Place place) {
+  const np_policy_config config = CopyWords(tables.config_of(slot));
+  const uint32_t uid = OwnerOf(config, query);
   NP_ASSIGN_OR_RETURN(
-      const np_uid_policy subject,
+      np_uid_policy subject,
       SubjectOf(tables, slot, config,
                 direction == Direction::kSocketCreate ? np_app_id(&config, uid)
                                                       : uid));
-  const uint32_t facts = np_owner_facts(&config, uid, 0);
+  const uint32_t facts = OwnerFacts(config, uid, query);
+  if ((facts & NP_FACT_NO_OWNER) != 0) subject.rules = 0;
   uint64_t reasons = 0;
   switch (direction) {
     case Direction::kIngress:
     case Direction::kEgress: {
-      const bool loopback =
-          !query.interface.empty() &&
-          if_nametoindex(query.interface.c_str()) == NP_LOOPBACK_IFINDEX;
       NP_ASSIGN_OR_RETURN(
-          reasons, JudgePacket(tables, slot, config, subject, query, direction,
-                               facts | (loopback ? NP_FACT_LOOPBACK : 0)));
+          reasons,
+          JudgePacket(tables, slot, config, subject, query, direction,
+                      facts | KindFacts(query, direction) |
+                          (place == Place::kLoopback ? NP_FACT_LOOPBACK : 0)));
       break;
     }
     case Direction::kSocketCreate:

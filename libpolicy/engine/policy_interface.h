@@ -34,6 +34,20 @@ enum class CommitMode : uint8_t {
   kDryRun,  // work out and check everything, change nothing
 };
 
+// Sockets that have a peer, in the network namespace of who commits (of netd,
+// through a client): connections of TCP, also those that are being made, and
+// datagram sockets that have been connected. Android: SOCK_DESTROY when a
+// chain is enabled.
+enum class CloseSockets : uint8_t {
+  kNone,
+  // Those are closed that the policy lets through before the commit, and after
+  // it refuses for certain: with any packet of a connection, with packets in
+  // both directions of a datagram socket, on the interface that they take.
+  // Never those to this machine itself, nor those of cgroups that are not
+  // governed. Their processes get ECONNABORTED at once.
+  kNewlyBlocked,
+};
+
 // Who asked for a commit.
 struct CommitAuthor {
   uint32_t uid = 0;     // in the initial user namespace
@@ -48,9 +62,21 @@ struct CommitOptions {
   absl::optional<Generation> expected_generation = absl::nullopt;
   Fence fence = Fence::kNone;
   CommitMode mode = CommitMode::kApply;
+  CloseSockets close_sockets = CloseSockets::kNone;
   // For who keeps a log of commits; an Engine keeps none. Of a commit through
   // netd it is what the kernel says of the peer, whatever the client put here.
   absl::optional<CommitAuthor> author = absl::nullopt;
+};
+
+struct ClosedSockets {
+  uint64_t closed = 0;
+  uint64_t failed = 0;  // blocked, but still there
+  // Of the first that failed, or why they could not even be looked at. The
+  // policy is in force all the same, and blocks them. kFailedPrecondition: the
+  // kernel can't; kPermissionDenied: the process may not (CAP_NET_ADMIN).
+  absl::Status error;
+
+  friend bool operator==(const ClosedSockets&, const ClosedSockets&) = default;
 };
 
 struct CommitResult {
@@ -58,11 +84,22 @@ struct CommitResult {
                             // changed or on dry run
   PolicyDelta delta;        // against the policy before
   std::string difference;   // DeltaToText() of it
+  // Set when it was asked for and the policy changed.
+  absl::optional<ClosedSockets> closed_sockets = absl::nullopt;
+};
+
+// Kinds of packets that some rules let pass. ESP is one by its protocol.
+enum class PacketKind : uint8_t {
+  kOrdinary,
+  kTcpReset,
+  kTcpFin,        // lets only received ones pass
+  kIcmp6Control,  // Packet Too Big, and neighbour discovery: router and
+                  // neighbour solicitation and advertisement, redirect
 };
 
 // "Would this UID get through?"
 struct ExplainQuery {
-  Uid uid{};
+  Uid uid{};                   // kNoOwner: a packet without an owner
   std::string interface = "";  // a name in the engine's network namespace;
                                // empty: any but loopback
   absl::optional<Direction> direction =
@@ -78,6 +115,9 @@ struct ExplainQuery {
   absl::optional<uint16_t> local_port = absl::nullopt;
   // Instead of what the policy says of the interface.
   absl::optional<Switch> metered = absl::nullopt;
+  // A kind implies its protocol.
+  PacketKind kind = PacketKind::kOrdinary;
+  uint32_t tag = 0;  // of the socket: settings may name that of the resolver
 };
 
 struct ExplainedReason {
@@ -191,6 +231,10 @@ struct EngineStatus {
   std::vector<ProgramStatus> programs;
   std::vector<MapStatus> maps;
   std::vector<LossCounter> losses;
+  // Names and PREFIX* that the policy means interfaces by and that none has now
+  // in the engine's network namespace; ascending. A misspelt one is here for
+  // ever.
+  std::vector<std::string> absent_interfaces;
 };
 
 // What can be asked of a network policy, in this process (Engine) or of a
@@ -213,8 +257,8 @@ class PolicyInterface {
                                               const CommitOptions& options) = 0;
 
   // The verdict of the very code that the programs run, over the tables they
-  // read. Errors: kInvalidArgument for a UID that is none; kNotFound for an
-  // unknown interface.
+  // read. Errors: kInvalidArgument for a kind of packet that its protocol does
+  // not have; kNotFound for an unknown interface.
   virtual absl::StatusOr<Explanation> Explain(const ExplainQuery& query) = 0;
 
   virtual absl::StatusOr<StatsSnapshot> Stats() = 0;

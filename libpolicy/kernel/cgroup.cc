@@ -9,8 +9,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -83,6 +85,30 @@ absl::StatusOr<Cgroup> OpenCgroup(absl::string_view path) {
   }
   std::memcpy(&cgroup.id, handle->f_handle, sizeof(cgroup.id));
   return cgroup;
+}
+
+absl::StatusOr<std::vector<uint64_t>> CgroupIdsBelow(absl::string_view path) {
+  absl::StatusOr<Cgroup> top = OpenCgroup(path);
+  if (!top.ok()) return top.status();
+  std::vector<uint64_t> ids;
+  std::vector<std::filesystem::path> rest = {top->path};
+  while (!rest.empty()) {
+    const std::filesystem::path directory = std::move(rest.back());
+    rest.pop_back();
+    std::error_code error;
+    std::filesystem::directory_iterator it(directory, error);
+    // One that goes while it is read ends by an error, which is none here.
+    for (; !error && it != std::filesystem::directory_iterator();
+         it.increment(error)) {
+      std::error_code unreadable;
+      if (!it->is_directory(unreadable)) continue;
+      const absl::StatusOr<Cgroup> cgroup = OpenCgroup(it->path().native());
+      if (!cgroup.ok()) continue;
+      ids.push_back(cgroup->id);
+      rest.push_back(it->path());
+    }
+  }
+  return ids;
 }
 
 std::string CgroupName(absl::string_view mount, uint64_t id) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -31,6 +32,10 @@ struct Cgroup {
 // Errors: kNotFound; kInvalidArgument when it is not a directory;
 // kFailedPrecondition `open cgroup PATH: not a cgroup v2 directory`.
 absl::StatusOr<Cgroup> OpenCgroup(absl::string_view path);
+
+// The ids of the cgroups below `path`, at any depth; those that are removed or
+// made meanwhile may be missing. Errors: those of opening `path`.
+absl::StatusOr<std::vector<uint64_t>> CgroupIdsBelow(absl::string_view path);
 
 // The path of a cgroup below `mount`, for messages; "cgroup id N" when it can't
 // be found out.

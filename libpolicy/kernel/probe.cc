@@ -294,6 +294,21 @@ void ProbeTraffic(std::vector<Feature>& features) {
         "interfaces can't be counted";
   }
   features.push_back(std::move(clsact));
+  Feature destroy =
+      Tried("socket_destroy", probe.destroy_tcp,
+            "sockets that a commit blocks can be closed at once",
+            "sockets that a commit blocks can't be closed "
+            "(CONFIG_INET_DIAG_DESTROY): --close-sockets closes nothing, and "
+            "their processes wait until they give up");
+  if (destroy.support == Support::kFallback) destroy.support = Support::kAbsent;
+  if (destroy.support == Support::kNative &&
+      !probe.destroy_udp.value_or(true)) {
+    destroy.support = Support::kFallback;
+    destroy.detail =
+        "datagram sockets that a commit blocks can't be closed "
+        "(CONFIG_INET_UDP_DIAG), connections of TCP can";
+  }
+  features.push_back(std::move(destroy));
   features.push_back(
       Tried("netkit", probe.netkit,
             "programs can be at a container's netkit pair itself",

@@ -22,12 +22,14 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/kernel/cgroup.h"
 #include "libpolicy/kernel/errno_status.h"
 #include "libpolicy/kernel/link.h"
+#include "libpolicy/kernel/socket_diag.h"
 #include "libpolicy/kernel/tc_link.h"
 
 namespace netpolicy {
@@ -128,21 +130,39 @@ Address Loopback(int family) {
   return address;
 }
 
-absl::StatusOr<UniqueFd> TcpSocket(int family) {
-  UniqueFd fd(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd.ok()) return StatusFromErrno(errno, "probe SYN-ACKs: make socket");
+// `probe` is for messages: "probe SYN-ACKs".
+absl::StatusOr<UniqueFd> MakeSocket(int family, int type,
+                                    absl::string_view probe) {
+  UniqueFd fd(socket(family, type | SOCK_CLOEXEC, 0));
+  if (!fd.ok()) {
+    return StatusFromErrno(errno, absl::StrCat(probe, ": make socket"));
+  }
+  // Also bounds connect().
+  const timeval timeout = {.tv_sec = 1, .tv_usec = 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   return fd;
 }
 
-// A listening socket of a port that was free; `address` gets the port.
-absl::StatusOr<UniqueFd> Listen(int family, Address& address) {
-  NP_ASSIGN_OR_RETURN(UniqueFd listener, TcpSocket(family));
+// A socket that can be connected to, at a port that was free; `address` gets
+// the port.
+absl::StatusOr<UniqueFd> Listen(int family, int type, Address& address,
+                                absl::string_view probe) {
+  NP_ASSIGN_OR_RETURN(UniqueFd listener, MakeSocket(family, type, probe));
   if (bind(listener.get(), address.get(), address.size) != 0 ||
-      listen(listener.get(), 1) != 0 ||
+      (type == SOCK_STREAM && listen(listener.get(), 1) != 0) ||
       getsockname(listener.get(), address.get(), &address.size) != 0) {
-    return StatusFromErrno(errno, "probe SYN-ACKs: listen on loopback");
+    return StatusFromErrno(errno, absl::StrCat(probe, ": listen on loopback"));
   }
   return listener;
+}
+
+absl::Status Connect(const UniqueFd& client, Address& address,
+                     absl::string_view probe) {
+  if (connect(client.get(), address.get(), address.size) == 0) {
+    return absl::OkStatus();
+  }
+  return StatusFromErrno(errno, absl::StrCat(probe, ": connect over loopback"));
 }
 
 absl::Status SetLoopbackUp() {
@@ -210,7 +230,9 @@ void ProbeInterfaces(Namespace where, NetworkProbe& probe) {
 absl::StatusOr<bool> EgressSeesSynAcks(int family) {
   NP_ASSIGN_OR_RETURN(const Cgroup cgroup, OwnCgroup());
   Address address = Loopback(family);
-  NP_ASSIGN_OR_RETURN(const UniqueFd listener, Listen(family, address));
+  constexpr absl::string_view kProbe = "probe SYN-ACKs";
+  NP_ASSIGN_OR_RETURN(const UniqueFd listener,
+                      Listen(family, SOCK_STREAM, address, kProbe));
   const UniqueFd map(
       bpf_map_create(BPF_MAP_TYPE_ARRAY, "np_probe", 4, 8, 1, nullptr));
   if (!map.ok()) {
@@ -226,13 +248,9 @@ absl::StatusOr<bool> EgressSeesSynAcks(int family) {
       const UniqueFd link,
       CreateCgroupLink(program.get(), cgroup.fd.get(), BPF_CGROUP_INET_EGRESS,
                        "probe for SYN-ACKs"));
-  NP_ASSIGN_OR_RETURN(const UniqueFd client, TcpSocket(family));
-  // Also bounds connect().
-  const timeval timeout = {.tv_sec = 1, .tv_usec = 0};
-  setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-  if (connect(client.get(), address.get(), address.size) != 0) {
-    return StatusFromErrno(errno, "probe SYN-ACKs: connect over loopback");
-  }
+  NP_ASSIGN_OR_RETURN(const UniqueFd client,
+                      MakeSocket(family, SOCK_STREAM, kProbe));
+  NP_RETURN_IF_ERROR(Connect(client, address, kProbe));
   NP_RETURN_IF_ERROR(DetachLink(link.get(), "probe for SYN-ACKs"));
   const uint32_t key = 0;
   uint64_t seen = 0;
@@ -242,9 +260,31 @@ absl::StatusOr<bool> EgressSeesSynAcks(int family) {
   return seen != 0;
 }
 
+absl::StatusOr<bool> SocketsCanBeDestroyed(int type) {
+  constexpr absl::string_view kProbe = "probe closing sockets";
+  Address address = Loopback(AF_INET);
+  NP_ASSIGN_OR_RETURN(const UniqueFd listener,
+                      Listen(AF_INET, type, address, kProbe));
+  NP_ASSIGN_OR_RETURN(const UniqueFd client, MakeSocket(AF_INET, type, kProbe));
+  NP_RETURN_IF_ERROR(Connect(client, address, kProbe));
+  NP_ASSIGN_OR_RETURN(const ConnectedSocket socket,
+                      DescribeSocket(client.get()));
+  absl::StatusOr<SocketDiag> diag = SocketDiag::Open();
+  if (absl::IsFailedPrecondition(diag.status())) return false;
+  NP_RETURN_IF_ERROR(diag.status());
+  const absl::StatusOr<SocketDiag::Outcome> outcome = diag->Destroy(socket);
+  if (absl::IsFailedPrecondition(outcome.status())) return false;
+  NP_RETURN_IF_ERROR(outcome.status());
+  char byte = 0;
+  // A kernel without a listing for the protocol knows no such socket.
+  return *outcome == SocketDiag::Outcome::kDestroyed &&
+         recv(client.get(), &byte, 1, 0) < 0 && errno == ECONNABORTED;
+}
+
 NetworkProbe ProbeNetwork() {
   const absl::Status untried = absl::UnknownError("not tried");
-  NetworkProbe probe{untried, untried, untried, untried, untried};
+  NetworkProbe probe{untried, untried, untried, untried,
+                     untried, untried, untried};
   // A thread, as only a thread can leave the namespace for good.
   std::thread([&probe] {
     Namespace where = Namespace::kCallers;
@@ -254,6 +294,8 @@ NetworkProbe ProbeNetwork() {
     }
     probe.syn_acks_v4 = EgressSeesSynAcks(AF_INET);
     probe.syn_acks_v6 = EgressSeesSynAcks(AF_INET6);
+    probe.destroy_tcp = SocketsCanBeDestroyed(SOCK_STREAM);
+    probe.destroy_udp = SocketsCanBeDestroyed(SOCK_DGRAM);
     ProbeInterfaces(where, probe);
   }).join();
   return probe;

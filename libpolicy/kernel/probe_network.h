@@ -23,11 +23,19 @@ namespace netpolicy {
 // (CAP_NET_ADMIN, CAP_BPF), or a program in the way that lets none beside it.
 absl::StatusOr<bool> EgressSeesSynAcks(int family);
 
+// Whether a process may have a connected socket of another one closed
+// (CONFIG_INET_DIAG_DESTROY): makes a pair of sockets on loopback, and closes
+// one of them so. Nobody else's socket is looked at. `type`: SOCK_STREAM,
+// SOCK_DGRAM. An error says why it could not be tried.
+absl::StatusOr<bool> SocketsCanBeDestroyed(int type);
+
 // What the calls above and the probes of interfaces say in a network namespace
 // made for it; in the caller's where making one is not allowed (CAP_SYS_ADMIN).
 struct NetworkProbe {
   absl::StatusOr<bool> syn_acks_v4;
   absl::StatusOr<bool> syn_acks_v6;
+  absl::StatusOr<bool> destroy_tcp;
+  absl::StatusOr<bool> destroy_udp;
   // Programs at an interface: by links (tcx), by filters of a clsact queueing
   // discipline, by links to a netkit pair.
   absl::StatusOr<bool> tcx;

@@ -24,6 +24,8 @@ void CommandBuilder::AddCommitOptions(CLI::App* command) {
       ->option_text("N");
   command->add_flag("--fence", fence_,
                     "Return when no packet is judged by an older policy");
+  command->add_flag("--close-sockets", close_sockets_,
+                    "Close connected sockets that the change blocks");
   command->add_flag("--dry-run", dry_run_,
                     "Print the difference and change nothing");
 }
@@ -34,6 +36,8 @@ CommitOptions CommandBuilder::options() const {
     options.expected_generation = Generation{*expect_generation_};
   }
   options.fence = fence_ ? Fence::kWait : Fence::kNone;
+  options.close_sockets =
+      close_sockets_ ? CloseSockets::kNewlyBlocked : CloseSockets::kNone;
   options.mode = dry_run_ ? CommitMode::kDryRun : CommitMode::kApply;
   return options;
 }

@@ -46,8 +46,8 @@ class CommandBuilder {
     return command;
   }
 
-  // --expect-generation, --fence, --dry-run: every command with a commit has
-  // them.
+  // --expect-generation, --fence, --close-sockets, --dry-run: every command
+  // with a commit has them.
   void AddCommitOptions(CLI::App* command);
   // The UIDs that the command is about, as arguments.
   enum class Presence { kOptional, kRequired };
@@ -102,6 +102,7 @@ class CommandBuilder {
 
   absl::optional<uint64_t> expect_generation_;
   bool fence_ = false;
+  bool close_sockets_ = false;
   bool dry_run_ = false;
   std::vector<std::string> uids_;
 };

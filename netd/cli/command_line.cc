@@ -32,7 +32,8 @@ constexpr char kFooter[] =
     "  2  the command line is wrong; nothing was tried\n"
     "  3  explain: blocked in a direction that was asked about\n"
     "  4  --expect-generation N, but another policy is in force\n"
-    "  5  no netd at the socket, or no pins at the directory";
+    "  5  no netd at the socket, or no pins at the directory\n"
+    "  6  --close-sockets: in force, but not all that it blocks is closed";
 
 // Help that shows what to type, not which C++ type it becomes.
 class HelpFormatter : public CLI::Formatter {

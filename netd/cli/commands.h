@@ -67,6 +67,10 @@ absl::Status ReworkAndPrint(
 // Prints a DeltaToText(), each line in its colour.
 void PrintDifference(absl::string_view difference, Session& session);
 
+// The interfaces that the policy names and that are not there.
+std::string AbsentInterfacesText(const EngineStatus& status);
+Json AbsentInterfacesJson(const EngineStatus& status);
+
 // The part of `dump --tables` and `status` that is about the policy.
 void PrintTables(const PolicySnapshot& snapshot, const EngineStatus& status,
                  Session& session);

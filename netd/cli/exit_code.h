@@ -13,6 +13,8 @@ enum ExitCode : int {
   kExitBlocked = 3,      // explain: blocked in a direction that was asked about
   kExitLostRace = 4,     // --expect-generation N, but N is not in force
   kExitUnreachable = 5,  // no netd at the socket, or no pins at the directory
+  kExitNotClosed = 6,    // --close-sockets: the policy is in force, but sockets
+                         // that it blocks are not closed; the output says why
 };
 
 }  // namespace netpolicy::cli

@@ -25,7 +25,18 @@ struct ExplainArguments {
   absl::optional<uint16_t> local_port;
   std::string protocol;
   std::string metered;
+  std::string kind;
+  uint32_t tag = 0;
 };
+
+constexpr char kNoOwnerWord[] = "no-owner";
+
+PacketKind KindOf(const std::string& name) {
+  if (name == "tcp-reset") return PacketKind::kTcpReset;
+  if (name == "tcp-fin") return PacketKind::kTcpFin;
+  if (name == "icmp6-control") return PacketKind::kIcmp6Control;
+  return PacketKind::kOrdinary;
+}
 
 // What is said of the packet.
 void SetPacket(const ExplainArguments& arguments, ExplainQuery& query,
@@ -48,6 +59,8 @@ void SetPacket(const ExplainArguments& arguments, ExplainQuery& query,
   if (!arguments.metered.empty()) {
     query.metered = arguments.metered == "on" ? Switch::kOn : Switch::kOff;
   }
+  query.kind = KindOf(arguments.kind);
+  query.tag = arguments.tag;
   if ((query.direction == Direction::kConnect && arguments.remote.empty()) ||
       (query.direction == Direction::kBind &&
        !arguments.local_port.has_value())) {
@@ -62,7 +75,9 @@ void DefineExplain(CLI::App& app, CommandBuilder& builder) {
   CLI::App* explain = CommandBuilder::Add(
       app, "explain", "Say whether a UID would get through, and why not",
       "Look");
-  explain->add_option("--uid", arguments->uid, "Who")
+  explain
+      ->add_option("--uid", arguments->uid,
+                   "Who; no-owner: a packet that no application owns")
       ->required()
       ->option_text("UID");
   explain
@@ -99,11 +114,26 @@ void DefineExplain(CLI::App& app, CommandBuilder& builder) {
                    "on or off, whatever the policy says of the interface")
       ->option_text("ON|OFF")
       ->check(CLI::IsMember({"on", "off"}));
+  explain
+      ->add_option("--kind", arguments->kind,
+                   "A packet that some rules let pass: tcp-reset, tcp-fin "
+                   "(received), icmp6-control (Packet Too Big, neighbour "
+                   "discovery); ESP is --protocol esp (default: none of these)")
+      ->option_text("KIND")
+      ->check(CLI::IsMember({"tcp-reset", "tcp-fin", "icmp6-control"}));
+  explain
+      ->add_option("--tag", arguments->tag,
+                   "The socket's tag, for what the resolver's sockets may "
+                   "(default: 0)")
+      ->option_text("N");
   explain->callback([&builder, arguments] {
     ExplainCommand command;
-    const absl::StatusOr<Uid> uid = ParseUid(arguments->uid, builder.names());
-    builder.Fault(uid.status());
-    if (uid.ok()) command.query.uid = *uid;
+    command.query.uid = kNoOwner;
+    if (arguments->uid != kNoOwnerWord) {
+      command.query.uid =
+          builder.Take(ParseUid(arguments->uid, builder.names()))
+              .value_or(Uid{});
+    }
     command.query.interface = arguments->interface;
     if (arguments->direction == "in")
       command.query.direction = Direction::kIngress;

@@ -138,6 +138,7 @@ FakePolicy::FakePolicy() : policy(MakePolicy()), stats(MakeStats()) {
   status.maps = {{"np_uid_policy", 301, 8192, absl::nullopt, 262144},
                  {"np_rows", 302, 16384, 4, 0}};
   status.losses = stats.losses;
+  status.absent_interfaces = {"tun0", "wg*"};
 }
 
 absl::StatusOr<Refusals> FakePolicy::Refused(Uid uid, uint32_t max_peers) {
@@ -190,6 +191,9 @@ absl::StatusOr<CommitResult> FakePolicy::Commit(const Transaction& transaction,
     commits.push_back({generation, absl::FromUnixSeconds(1700007200),
                        CommitAuthor{10001, 815, "ndc"}, result.difference});
     policies[generation] = policy;
+    if (options.close_sockets == CloseSockets::kNewlyBlocked) {
+      result.closed_sockets = closed_sockets;
+    }
   }
   result.generation = generation;
   return result;

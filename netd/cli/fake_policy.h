@@ -44,6 +44,8 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
 
   // How many commits lose the race before one is let through.
   int lost_races = 0;
+  // What is said of sockets when they shall be closed.
+  ClosedSockets closed_sockets{.closed = 3, .failed = 0, .error = {}};
   // What the last commit asked for.
   CommitOptions last_options;
 };

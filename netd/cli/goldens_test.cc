@@ -427,6 +427,26 @@ TEST(Commit, OptionsReachThePolicy) {
   EXPECT_EQ(world.policy().last_options.expected_generation, Generation{13});
 }
 
+TEST(Commit, WhatCouldNotBeClosedIsExitCode6) {
+  World world;
+  world.policy().closed_sockets = {
+      .closed = 1,
+      .failed = 2,
+      .error = absl::PermissionDeniedError("close TCP sockets: not permitted")};
+  EXPECT_EQ(world.Transcript("uid deny 5 --close-sockets"),
+            "$ ndc uid deny 5 --close-sockets\n+ uid 5: rule deny\n"
+            "generation 13\nclosed 1 socket\n2 that it blocks are left: "
+            "close TCP sockets: not permitted\nexit code 6\n");
+  world.policy().closed_sockets = {
+      .closed = 0,
+      .failed = 0,
+      .error = absl::FailedPreconditionError("open sock_diag socket: x")};
+  EXPECT_EQ(world.Transcript("uid deny 6 --close-sockets"),
+            "$ ndc uid deny 6 --close-sockets\n+ uid 6: rule deny\n"
+            "generation 14\nclosed 0 sockets\nsockets that it blocks may be "
+            "left: open sock_diag socket: x\nexit code 6\n");
+}
+
 TEST(CommandLine, NamesOfCommandsAreOrdinaryArguments) {
   World world;
   world.files()["dump"] = "{\"version\": 1}";

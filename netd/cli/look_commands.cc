@@ -67,7 +67,23 @@ Json StatusJson(const EngineStatus& status, const PolicySnapshot& snapshot) {
       {"uids_mentioned", snapshot.policy.uids().size()},
       {"programs", std::move(programs)},
       {"maps", std::move(maps)},
-      {"losses", std::move(losses)}};
+      {"losses", std::move(losses)},
+      {"absent_interfaces", AbsentInterfacesJson(status)}};
+}
+
+// As --kind takes it.
+std::string KindText(PacketKind kind) {
+  switch (kind) {
+    case PacketKind::kOrdinary:
+      return "ordinary";
+    case PacketKind::kTcpReset:
+      return "tcp-reset";
+    case PacketKind::kTcpFin:
+      return "tcp-fin";
+    case PacketKind::kIcmp6Control:
+      return "icmp6-control";
+  }
+  return "";
 }
 
 std::string Where(const ExplainQuery& query) {
@@ -82,6 +98,10 @@ std::string Where(const ExplainQuery& query) {
   if (query.protocol != 0) {
     absl::StrAppend(&text, ", ", ProtocolName(query.protocol));
   }
+  if (query.kind != PacketKind::kOrdinary) {
+    absl::StrAppend(&text, ", ", KindText(query.kind));
+  }
+  if (query.tag != 0) absl::StrAppend(&text, ", tag ", query.tag);
   if (query.remote.has_value()) {
     absl::StrAppend(&text, ", remote ", AddressText(*query.remote));
   }
@@ -148,12 +168,26 @@ Json ExplanationJson(const Explanation& explanation, bool allowed,
       query.protocol == 0 ? Json() : Json(ProtocolName(query.protocol));
   json["metered"] =
       query.metered.has_value() ? Json(*query.metered == Switch::kOn) : Json();
+  json["kind"] = KindText(query.kind);
+  json["tag"] = query.tag;
   json["allowed"] = allowed;
   json["verdicts"] = std::move(verdicts);
   return json;
 }
 
 }  // namespace
+
+std::string AbsentInterfacesText(const EngineStatus& status) {
+  return Printable(absl::StrJoin(status.absent_interfaces, ", "));
+}
+
+Json AbsentInterfacesJson(const EngineStatus& status) {
+  Json json = Json::array();
+  for (const std::string& pattern : status.absent_interfaces) {
+    json.push_back(TextJson(pattern));
+  }
+  return json;
+}
 
 absl::Status RunStatus(const StatusCommand&, Session& session) {
   NP_ASSIGN_OR_RETURN(PolicyInterface * policy, session.policy());
@@ -180,6 +214,10 @@ absl::Status RunStatus(const StatusCommand&, Session& session) {
   head.AddRow({"pins", Printable(status.pin_dir)});
   head.AddRow(
       {"table layout", absl::StrCat(status.abi_major, ".", status.abi_minor)});
+  if (!status.absent_interfaces.empty()) {
+    head.AddRow({"no such interface now",
+                 {AbsentInterfacesText(status), Ink::kWarning}});
+  }
   session.Print(head.ToString(session.colour()));
 
   TextTable programs({{"program"},
@@ -238,9 +276,13 @@ absl::Status RunExplain(const ExplainCommand& command, Session& session) {
     session.PrintJson(ExplanationJson(explanation, allowed, session.names()));
     return absl::OkStatus();
   }
-  session.Print(absl::StrCat("uid ", session.Who(explanation.query.uid), ", ",
-                             Where(explanation.query), ", generation ",
-                             ToInt(explanation.generation), "\n"));
+  const std::string who =
+      explanation.query.uid == kNoOwner
+          ? "packet without an owner"
+          : absl::StrCat("uid ", session.Who(explanation.query.uid));
+  session.Print(absl::StrCat(who, ", ", Where(explanation.query),
+                             ", generation ", ToInt(explanation.generation),
+                             "\n"));
   TextTable table({{""}, {""}, {""}});
   for (const ExplainedVerdict& verdict : explanation.verdicts) {
     const bool passes = verdict.reasons.empty();

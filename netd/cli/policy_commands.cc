@@ -45,20 +45,47 @@ Ink InkOfDifference(absl::string_view line) {
   return Ink::kPlain;
 }
 
+void PrintClosed(const ClosedSockets& closed, Session& session) {
+  session.Print(absl::StrCat("closed ", closed.closed, " ",
+                             closed.closed == 1 ? "socket" : "sockets", "\n"));
+  if (closed.error.ok()) return;
+  const std::string left =
+      closed.failed == 0
+          ? "sockets that it blocks may be left"
+          : absl::StrCat(closed.failed, " that it blocks ",
+                         closed.failed == 1 ? "is left" : "are left");
+  session.Print(absl::StrCat(Paint(left, Ink::kWarning, session.colour()), ": ",
+                             Printable(closed.error.message()), "\n"));
+}
+
+Json ClosedJson(const ClosedSockets& closed) {
+  return {
+      {"closed", closed.closed},
+      {"failed", closed.failed},
+      {"error", closed.error.ok() ? Json() : TextJson(closed.error.message())}};
+}
+
 void PrintResult(const CommitResult& result, const CommitOptions& options,
                  Session& session) {
   const bool dry_run = options.mode == CommitMode::kDryRun;
   const bool changed = !result.delta.empty();
+  if (result.closed_sockets.has_value() && !result.closed_sockets->error.ok()) {
+    session.set_exit_code(kExitNotClosed);
+  }
   if (session.json()) {
     Json changes = Json::array();
     for (absl::string_view line :
          absl::StrSplit(result.difference, '\n', absl::SkipEmpty())) {
       changes.push_back(TextJson(line));
     }
-    session.PrintJson({{"generation", ToInt(result.generation)},
-                       {"changed", changed && !dry_run},
-                       {"dry_run", dry_run},
-                       {"changes", std::move(changes)}});
+    Json json = {{"generation", ToInt(result.generation)},
+                 {"changed", changed && !dry_run},
+                 {"dry_run", dry_run},
+                 {"changes", std::move(changes)}};
+    if (result.closed_sockets.has_value()) {
+      json["closed_sockets"] = ClosedJson(*result.closed_sockets);
+    }
+    session.PrintJson(json);
     return;
   }
   PrintDifference(result.difference, session);
@@ -66,6 +93,9 @@ void PrintResult(const CommitResult& result, const CommitOptions& options,
                            : dry_run ? "dry run, still generation "
                                      : "generation ";
   session.Print(absl::StrCat(what, ToInt(result.generation), "\n"));
+  if (result.closed_sockets.has_value()) {
+    PrintClosed(*result.closed_sockets, session);
+  }
 }
 
 }  // namespace

@@ -251,13 +251,19 @@ void PrintTables(const PolicySnapshot& snapshot, const EngineStatus& status,
          {"interfaces", InterfacesJson(policy.network())},
          {"ingress_discard", IngressDiscardJson(policy.network())},
          {"local_network", RulesJson(policy.network().local_network)},
-         {"blocked_bind_ports", BindPortsJson(policy.network())}});
+         {"blocked_bind_ports", BindPortsJson(policy.network())},
+         {"absent_interfaces", AbsentInterfacesJson(status)}});
     return;
   }
   const std::map<int, std::vector<Uid>> members = MembersByChain(policy);
   session.Print(absl::StrCat("generation ", ToInt(snapshot.generation),
                              ", fenced ", ToInt(status.fenced_generation),
                              ", enforced on ", Printable(status.cgroup), "\n"));
+  if (!status.absent_interfaces.empty()) {
+    session.Print(absl::StrCat(
+        Paint("no such interface now: ", Ink::kWarning, session.colour()),
+        AbsentInterfacesText(status), "\n"));
+  }
 
   Heading("Defaults", session);
   TextTable defaults({{""}, {""}});

@@ -246,8 +246,7 @@ absl::optional<Failure> Daemon::Serve() {
       LinkWatch::Open(*engine_, base_.get());
   if (!links.ok()) return Failure{kExitFailure, links.status()};
   links_ = *std::move(links);
-  const absl::Status dropped = DropPrivileges(
-      clat_ == nullptr ? KeepPrivileges::kTables : KeepPrivileges::kNetwork);
+  const absl::Status dropped = DropPrivileges();
   if (!dropped.ok()) return Failure{kExitFailure, dropped};
   handler_ = std::make_unique<RequestHandler>(
       *policy_,

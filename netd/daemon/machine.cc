@@ -10,6 +10,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "netd/daemon/file.h"
 
@@ -148,6 +149,25 @@ DoctorFinding Programs(const EngineStatus& status) {
   return finding;
 }
 
+// Names are matched when an interface comes, so that this is none but for a
+// misspelt name.
+DoctorFinding Interfaces(const EngineStatus& status) {
+  DoctorFinding finding{.name = "policy_interfaces",
+                        .state = State::kPresent,
+                        .detail = "",
+                        .cost = ""};
+  if (status.absent_interfaces.empty()) {
+    finding.detail = "every interface that the policy names is there";
+    return finding;
+  }
+  finding.state = State::kMissing;
+  finding.detail = absl::StrCat("not there now: ",
+                                absl::StrJoin(status.absent_interfaces, ", "));
+  finding.cost =
+      "rules about these mean nothing until interfaces of such names come";
+  return finding;
+}
+
 }  // namespace
 
 DoctorReport ExamineMachine(const std::vector<Feature>& features,
@@ -160,6 +180,7 @@ DoctorReport ExamineMachine(const std::vector<Feature>& features,
   if (status != nullptr) {
     report.push_back(Programs(*status));
     report.push_back(Scope(*status, root));
+    report.push_back(Interfaces(*status));
   }
   report.push_back(SocketMemory(root));
   report.push_back(UnprivilegedBpf(root));

@@ -109,6 +109,16 @@ TEST_F(MachineTest, FeaturesAreTakenOver) {
   EXPECT_EQ(Find(Attached(), "bpf").cost, "no enforcement");
 }
 
+TEST_F(MachineTest, InterfacesThatAreNotThereAreNamed) {
+  EXPECT_EQ(Find(Attached(), "policy_interfaces").state, State::kPresent);
+  EngineStatus status = Attached();
+  status.absent_interfaces = {"tun0", "wg*"};
+  const DoctorFinding finding = Find(status, "policy_interfaces");
+  EXPECT_EQ(finding.state, State::kMissing);
+  EXPECT_EQ(finding.detail, "not there now: tun0, wg*");
+  EXPECT_NE(finding.cost, "");
+}
+
 TEST_F(MachineTest, DetachedProgramsAreNamed) {
   EXPECT_EQ(Find(Attached(), "programs_attached").detail,
             "np_ingress, np_egress");

@@ -343,10 +343,10 @@ TEST_F(NetdTest, KeepsOnlyThePrivilegesItNeeds) {
   ASSERT_NE(netd, nullptr);
   const std::string status =
       ContentOf(absl::StrCat("/proc/", netd->pid(), "/status"));
-  // CAP_BPF is 39.
+  // CAP_NET_ADMIN is 12, CAP_BPF 39.
   for (const char* line :
-       {"CapInh:\t0000000000000000\n", "CapPrm:\t0000008000000000\n",
-        "CapEff:\t0000008000000000\n", "CapBnd:\t0000000000000000\n",
+       {"CapInh:\t0000000000000000\n", "CapPrm:\t0000008000001000\n",
+        "CapEff:\t0000008000001000\n", "CapBnd:\t0000000000000000\n",
         "CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n"}) {
     EXPECT_THAT(status, HasSubstr(line));
   }

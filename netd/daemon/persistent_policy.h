@@ -27,7 +27,8 @@ namespace netpolicy {
 //   2. it is committed
 //   3. PATH.new becomes PATH; should that fail, the old policy is committed
 //      again and the commit fails
-// Who dies between 2 and 3 leaves the policy in force in the kernel; the next
+// Sockets that 2 has closed stay closed when the commit is taken back. Who dies
+// between 2 and 3 leaves the policy in force in the kernel; the next
 // start saves it. A power cut between 2 and 3 brings the old policy back, for a
 // commit that nobody was told had worked.
 //

@@ -18,8 +18,7 @@
 namespace netpolicy {
 namespace {
 
-constexpr int kTables[] = {CAP_BPF};
-constexpr int kNetwork[] = {CAP_BPF, CAP_NET_ADMIN};
+constexpr int kKept[] = {CAP_BPF, CAP_NET_ADMIN};
 
 absl::Status Error(absl::string_view cause) {
   return absl::InternalError(absl::StrCat("drop privileges: ", cause));
@@ -27,10 +26,8 @@ absl::Status Error(absl::string_view cause) {
 
 }  // namespace
 
-absl::Status DropPrivileges(KeepPrivileges keep) {
-  const absl::Span<const int> kept = keep == KeepPrivileges::kNetwork
-                                         ? absl::Span<const int>(kNetwork)
-                                         : absl::Span<const int>(kTables);
+absl::Status DropPrivileges() {
+  const absl::Span<const int> kept(kKept);
   if (capng_get_caps_process() != 0) return Error("no capabilities to be read");
   std::vector<bool> have(kept.size());
   for (size_t i = 0; i < kept.size(); ++i) {

@@ -5,7 +5,6 @@
 #ifndef NETPOLICY_NETD_DAEMON_PRIVILEGES_H_
 #define NETPOLICY_NETD_DAEMON_PRIVILEGES_H_
 
-#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -17,8 +16,9 @@ namespace netpolicy {
 // ever (bounding set and ambient set included where the process may); sets
 // no_new_privs. To be called while there is one thread.
 //
-// Kept: CAP_BPF; with kNetwork also CAP_NET_ADMIN, to attach programs to
-// interfaces and to set addresses and routes as the network changes.
+// Kept: CAP_BPF, and CAP_NET_ADMIN to close sockets that a commit blocks
+// (CommitOptions::close_sockets), to attach programs to interfaces and to set
+// addresses and routes as the network changes.
 //
 // CAP_BPF: Before Linux 5.19, where kernel.unprivileged_bpf_disabled is
 // set, the kernel refuses bpf(2) altogether without it, also on descriptors
@@ -26,12 +26,11 @@ namespace netpolicy {
 // on 5.10 every call fails without CAP_BPF and every call works with it alone;
 // on 6.1 and 7.3 everything works without any capability.
 //
-// Needed to open the engine, and not any more: CAP_NET_ADMIN (attaching),
-// CAP_PERFMON or CAP_SYS_ADMIN (loading), CAP_CHOWN (a group for the pins).
+// Needed to open the engine, and not any more: CAP_PERFMON or CAP_SYS_ADMIN
+// (loading), CAP_CHOWN (a group for the pins).
 //
 // Errors: kInternal.
-enum class KeepPrivileges : uint8_t { kTables, kNetwork };
-absl::Status DropPrivileges(KeepPrivileges keep);
+absl::Status DropPrivileges();
 
 // The effective capabilities, "cap_bpf,cap_net_admin"; "none"; for the log.
 std::string EffectiveCapabilities();

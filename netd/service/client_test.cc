@@ -113,6 +113,12 @@ TEST_F(ClientTest, CommitArrivesWithItsOptions) {
         .fence = Fence::kWait,
         .mode = CommitMode::kApply},
        Generation{2}},
+      {"closing",
+       {.expected_generation = absl::nullopt,
+        .fence = Fence::kNone,
+        .mode = CommitMode::kApply,
+        .close_sockets = CloseSockets::kNewlyBlocked},
+       Generation{2}},
       {"again", {}, Generation{2}},
   };
   for (const auto& row : kRows) {
@@ -125,6 +131,8 @@ TEST_F(ClientTest, CommitArrivesWithItsOptions) {
     EXPECT_EQ(seen.expected_generation, row.options.expected_generation);
     EXPECT_EQ(seen.fence, row.options.fence) << row.name;
     EXPECT_EQ(seen.mode, row.options.mode) << row.name;
+    EXPECT_EQ(seen.close_sockets, row.options.close_sockets) << row.name;
+    EXPECT_FALSE(result->closed_sockets.has_value()) << row.name;
     if (row.generation == Generation{2} && row.options.fence == Fence::kNone) {
       EXPECT_TRUE(result->delta.empty());
       EXPECT_EQ(result->difference, "");
@@ -153,7 +161,9 @@ TEST_F(ClientTest, ExplainArrives) {
       .protocol = 6,
       .remote_port = 443,
       .local_port = 0,
-      .metered = Switch::kOn};
+      .metered = Switch::kOn,
+      .kind = PacketKind::kTcpFin,
+      .tag = 0xffffff82};
   server_.policy().explanation = {
       .generation = Generation{7},
       .query = query,
@@ -174,6 +184,8 @@ TEST_F(ClientTest, ExplainArrives) {
   EXPECT_EQ(server_.policy().last_query.remote_port, 443);
   EXPECT_EQ(server_.policy().last_query.local_port, 0);
   EXPECT_EQ(server_.policy().last_query.metered, Switch::kOn);
+  EXPECT_EQ(server_.policy().last_query.kind, PacketKind::kTcpFin);
+  EXPECT_EQ(server_.policy().last_query.tag, 0xffffff82);
   EXPECT_EQ(explanation->generation, Generation{7});
   EXPECT_EQ(explanation->query.uid, Uid{10007});
   EXPECT_EQ(explanation->query.interface, "wlan0");
@@ -268,6 +280,7 @@ TEST_F(ClientTest, StatusArrives) {
   status.maps[0].used_entries = 0;
   status.maps[0].memory_bytes = 17;
   status.losses = {{.name = "tables", .count = 18}};
+  status.absent_interfaces = {"tun0", "wg*"};
 
   const absl::StatusOr<EngineStatus> got = client_->Status();
   ASSERT_THAT(got, IsOk());

@@ -29,6 +29,14 @@ absl::Status CheckNoUnknownFields(absl::string_view name,
                    ": it has fields or values that this netd does not know"));
 }
 
+absl::Status MakeStatus(uint32_t code, const std::string& message) {
+  if (code == 0) return absl::OkStatus();
+  const auto largest =
+      static_cast<uint32_t>(absl::StatusCode::kUnauthenticated);
+  if (code > largest) return absl::UnknownError(message);
+  return absl::Status(static_cast<absl::StatusCode>(code), message);
+}
+
 service::Direction ToWire(Direction direction) {
   return static_cast<service::Direction>(direction);
 }
@@ -45,6 +53,13 @@ static_assert(static_cast<int>(Direction::kSocketCreate) ==
 static_assert(static_cast<int>(Direction::kConnect) ==
               service::DIRECTION_CONNECT);
 static_assert(static_cast<int>(Direction::kBind) == service::DIRECTION_BIND);
+
+static_assert(static_cast<int>(PacketKind::kTcpReset) ==
+              service::ExplainRequest::PACKET_KIND_TCP_RESET);
+static_assert(static_cast<int>(PacketKind::kTcpFin) ==
+              service::ExplainRequest::PACKET_KIND_TCP_FIN);
+static_assert(static_cast<int>(PacketKind::kIcmp6Control) ==
+              service::ExplainRequest::PACKET_KIND_ICMP6_CONTROL);
 
 service::Counters ToWire(const TrafficCounters& counters) {
   service::Counters message;
@@ -159,6 +174,10 @@ service::CommitRequest ToWire(const Transaction& transaction,
   message.set_mode(options.mode == CommitMode::kDryRun
                        ? service::CommitRequest::MODE_DRY_RUN
                        : service::CommitRequest::MODE_APPLY);
+  if (options.close_sockets == CloseSockets::kNewlyBlocked) {
+    message.set_close_sockets(
+        service::CommitRequest::CLOSE_SOCKETS_NEWLY_BLOCKED);
+  }
   return message;
 }
 
@@ -176,6 +195,11 @@ absl::StatusOr<CommitCall> FromWire(const service::CommitRequest& message) {
   call.options.mode = message.mode() == service::CommitRequest::MODE_DRY_RUN
                           ? CommitMode::kDryRun
                           : CommitMode::kApply;
+  call.options.close_sockets =
+      message.close_sockets() ==
+              service::CommitRequest::CLOSE_SOCKETS_NEWLY_BLOCKED
+          ? CloseSockets::kNewlyBlocked
+          : CloseSockets::kNone;
   return call;
 }
 
@@ -200,6 +224,11 @@ service::ExplainRequest ToWire(const ExplainQuery& query) {
   if (query.metered.has_value()) {
     message.set_metered(*query.metered == Switch::kOn);
   }
+  if (query.kind != PacketKind::kOrdinary) {
+    message.set_kind(
+        static_cast<service::ExplainRequest::PacketKind>(query.kind));
+  }
+  if (query.tag != 0) message.set_tag(query.tag);
   return message;
 }
 
@@ -260,6 +289,8 @@ absl::StatusOr<ExplainQuery> FromWire(const service::ExplainRequest& message) {
   if (message.has_metered()) {
     query.metered = message.metered() ? Switch::kOn : Switch::kOff;
   }
+  query.kind = static_cast<PacketKind>(message.kind());
+  query.tag = message.tag();
   return query;
 }
 
@@ -316,6 +347,17 @@ service::CommitResponse ToWire(const CommitResult& result) {
   message.set_generation(ToInt(result.generation));
   *message.mutable_delta() = ToProto(result.delta);
   message.set_difference(result.difference);
+  if (result.closed_sockets.has_value()) {
+    const ClosedSockets& closed = *result.closed_sockets;
+    service::CommitResponse::ClosedSockets& added =
+        *message.mutable_closed_sockets();
+    added.set_closed(closed.closed);
+    added.set_failed(closed.failed);
+    if (!closed.error.ok()) {
+      added.set_code(static_cast<uint32_t>(closed.error.code()));
+      added.set_message(std::string(closed.error.message()));
+    }
+  }
   return message;
 }
 
@@ -324,6 +366,14 @@ absl::StatusOr<CommitResult> FromWire(const service::CommitResponse& message) {
   result.generation = Generation{message.generation()};
   NP_ASSIGN_OR_RETURN(result.delta, FromProto(message.delta()));
   result.difference = message.difference();
+  if (message.has_closed_sockets()) {
+    const service::CommitResponse::ClosedSockets& from =
+        message.closed_sockets();
+    result.closed_sockets =
+        ClosedSockets{.closed = from.closed(),
+                      .failed = from.failed(),
+                      .error = MakeStatus(from.code(), from.message())};
+  }
   return result;
 }
 
@@ -409,6 +459,9 @@ service::StatusResponse ToWire(const EngineStatus& status) {
   for (const LossCounter& loss : status.losses) {
     *message.add_losses() = ToWire(loss);
   }
+  for (const std::string& pattern : status.absent_interfaces) {
+    message.add_absent_interfaces(pattern);
+  }
   return message;
 }
 
@@ -440,6 +493,8 @@ absl::StatusOr<EngineStatus> FromWire(const service::StatusResponse& message) {
   for (const service::Loss& loss : message.losses()) {
     status.losses.push_back(FromWire(loss));
   }
+  status.absent_interfaces = {message.absent_interfaces().begin(),
+                              message.absent_interfaces().end()};
   return status;
 }
 
@@ -529,12 +584,7 @@ absl::StatusOr<DoctorReport> FromWire(const service::DoctorResponse& message) {
 }
 
 absl::Status StatusFromWire(const service::Response& response) {
-  if (response.code() == 0) return absl::OkStatus();
-  const auto largest =
-      static_cast<uint32_t>(absl::StatusCode::kUnauthenticated);
-  if (response.code() > largest) return absl::UnknownError(response.message());
-  return absl::Status(static_cast<absl::StatusCode>(response.code()),
-                      response.message());
+  return MakeStatus(response.code(), response.message());
 }
 
 void StatusToWire(const absl::Status& status, service::Response& response) {

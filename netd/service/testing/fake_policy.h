@@ -35,6 +35,7 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
   Refusals refusals;
   EngineStatus status;
   CommitLogSnapshot log;
+  ClosedSockets closed_sockets;
 
   // What was asked.
   std::vector<Transaction> transactions;
@@ -76,6 +77,9 @@ class FakePolicy : public PolicyInterface, public CommitHistory {
     PolicyEdit::ApplyDelta(result.delta, snapshot.policy);
     snapshot.generation = Generation{ToInt(snapshot.generation) + 1};
     result.generation = snapshot.generation;
+    if (options.close_sockets == CloseSockets::kNewlyBlocked) {
+      result.closed_sockets = closed_sockets;
+    }
     return result;
   }
 
