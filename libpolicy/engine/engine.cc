@@ -17,6 +17,7 @@
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/engine/engine_impl.h"
 #include "libpolicy/engine/judgement.h"
+#include "libpolicy/engine/quota_explain.h"
 #include "libpolicy/engine/refusals.h"
 #include "libpolicy/engine/snapshot.h"
 #include "libpolicy/engine/socket_closer.h"
@@ -276,6 +277,7 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& asked) {
     }
     explanation.verdicts.push_back(std::move(verdict));
   }
+  NP_RETURN_IF_ERROR(AddExhaustedQuotas(tables, explanation));
   return explanation;
 }
 

@@ -27,6 +27,7 @@
 #include "libpolicy/engine/engine_options.h"
 #include "libpolicy/engine/policy_interface.h"
 #include "libpolicy/engine/quota.h"
+#include "libpolicy/kernel/ring_reader.h"
 
 namespace netpolicy {
 
@@ -131,6 +132,11 @@ class Engine final : public PolicyInterface, public ChargingService {
   // the quota is gone.
   absl::StatusOr<std::vector<QuotaCrossing>> QuotaCrossings();
   absl::Status AcknowledgeQuotaCrossing(const QuotaCrossing& crossing);
+
+  // Something to wait with until there may be crossings: readable then, also
+  // when that was before; to be drained before QuotaCrossings() is called. One
+  // at a time, of all engines on these tables; must not outlive the engine.
+  absl::StatusOr<RingReader> OpenQuotaWake() const;
 
  private:
   friend class EnginePeer;

@@ -74,4 +74,8 @@ absl::Status Engine::AcknowledgeQuotaCrossing(const QuotaCrossing& crossing) {
   });
 }
 
+absl::StatusOr<RingReader> Engine::OpenQuotaWake() const {
+  return RingReader::Open(impl_->tables().quota_wake.fd());
+}
+
 }  // namespace netpolicy

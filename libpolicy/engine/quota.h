@@ -72,11 +72,11 @@ struct QuotaDefinition {
   enum class Unit : uint8_t { kBytes, kPackets };  // on the wire, layer 3
   enum class Directions : uint8_t { kIn, kOut, kBoth };
 
-  QuotaSubject subject;
+  QuotaSubject subject = {};
   Kind kind = Kind::kLimit;
   Unit unit = Unit::kBytes;
   Directions directions = Directions::kBoth;
-  QuotaPeriod period;
+  QuotaPeriod period = {};
   uint64_t limit = 0;  // in the unit, for one period; 1 to 2^62. A limit may be
                        // 0: nothing passes.
 
@@ -110,6 +110,12 @@ struct QuotaCrossing {
   absl::Time time;
   uint64_t level = 0;  // names the crossing, with the quota's id
 };
+
+// What it is, in words:
+//   limit of 5000000000 bytes a month from day 1 for uid 10007
+//   alert at 1000 incoming packets for interface eth0
+//   limit of 0 outgoing bytes every 24 hours for everything
+std::string ToString(const QuotaDefinition& definition);
 
 // When the period that `now` is in began. `start`: that of the one before, or
 // absl::InfinitePast(). Of kHours without one: now. A pure function.

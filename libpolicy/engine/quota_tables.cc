@@ -198,15 +198,42 @@ absl::Time TimeOfBoot(absl::Time now) {
   return now - absl::DurationFromTimespec(boot);
 }
 
-}  // namespace
-
-absl::StatusOr<uint64_t> QuotaTables::SetOf(const np_quota_key& key) const {
+absl::StatusOr<uint64_t> SetOf(const Tables& tables, const np_quota_key& key) {
   np_quota_set set = {};
   NP_ASSIGN_OR_RETURN(const bool found,
-                      tables_.quota_sets.raw().Lookup(&key, &set, [&key] {
+                      tables.quota_sets.raw().Lookup(&key, &set, [&key] {
                         return absl::StrCat("subject ", key.subject);
                       }));
   return found ? uint64_t{set.positions} : 0;
+}
+
+// Positions of quotas in force.
+absl::StatusOr<std::vector<uint32_t>> Positions(const Tables& tables) {
+  std::vector<uint32_t> positions;
+  for (uint32_t i = 1; i < NP_QUOTAS; ++i) {
+    const np_quota quota = CopyWords(tables.quotas.array.at(i));
+    if (quota.id == 0) continue;
+    NP_ASSIGN_OR_RETURN(const uint64_t set, SetOf(tables, quota.key));
+    if (Names(set, i)) positions.push_back(i);
+  }
+  return positions;
+}
+
+}  // namespace
+
+bool HasQuotas(const Tables& tables) {
+  return CopyWords(tables.quotas.array.at(0)).flags != 0;
+}
+
+absl::StatusOr<std::vector<Quota>> ReadQuotas(const Tables& tables) {
+  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions, Positions(tables));
+  std::vector<Quota> quotas;
+  for (const uint32_t i : positions) {
+    quotas.push_back(FromTable(CopyWords(tables.quotas.array.at(i))));
+  }
+  std::sort(quotas.begin(), quotas.end(),
+            [](const Quota& a, const Quota& b) { return a.id < b.id; });
+  return quotas;
 }
 
 absl::Status QuotaTables::StoreSet(const np_quota_key& key,
@@ -216,20 +243,10 @@ absl::Status QuotaTables::StoreSet(const np_quota_key& key,
   return writer_.Set(tables_.quota_sets.raw(), &key, &set);
 }
 
-absl::StatusOr<std::vector<uint32_t>> QuotaTables::Positions() const {
-  std::vector<uint32_t> positions;
-  for (uint32_t i = 1; i < NP_QUOTAS; ++i) {
-    const np_quota quota = CopyWords(at(i));
-    if (quota.id == 0) continue;
-    NP_ASSIGN_OR_RETURN(const uint64_t set, SetOf(quota.key));
-    if (Names(set, i)) positions.push_back(i);
-  }
-  return positions;
-}
-
 absl::StatusOr<uint32_t> QuotaTables::Find(absl::string_view operation,
                                            QuotaId id) const {
-  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions, Positions());
+  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions,
+                      Positions(tables_));
   for (const uint32_t position : positions) {
     if (CopyWords(at(position)).id == ToInt(id)) return position;
   }
@@ -238,7 +255,8 @@ absl::StatusOr<uint32_t> QuotaTables::Find(absl::string_view operation,
 }
 
 absl::Status QuotaTables::Repair() {
-  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions, Positions());
+  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions,
+                      Positions(tables_));
   bool fenced = false;
   for (uint32_t i = 1; i < NP_QUOTAS; ++i) {
     const np_quota quota = CopyWords(at(i));
@@ -257,7 +275,7 @@ absl::Status QuotaTables::Repair() {
 }
 
 absl::Status QuotaTables::Insert(const np_quota& quota, uint32_t last_id) {
-  NP_ASSIGN_OR_RETURN(const uint64_t before, SetOf(quota.key));
+  NP_ASSIGN_OR_RETURN(const uint64_t before, SetOf(tables_, quota.key));
   int n = 0;
   while (n < NP_QUOTA_PER_SUBJECT && (before >> 16 * n & 0xffff) != 0) ++n;
   if (n == NP_QUOTA_PER_SUBJECT) {
@@ -304,7 +322,7 @@ absl::StatusOr<QuotaId> QuotaTables::Set(const QuotaDefinition& definition,
   NP_RETURN_IF_ERROR(Check(definition));
   NP_RETURN_IF_ERROR(Repair());
   const np_quota_key key = KeyOf(definition.subject);
-  NP_ASSIGN_OR_RETURN(const uint64_t set, SetOf(key));
+  NP_ASSIGN_OR_RETURN(const uint64_t set, SetOf(tables_, key));
   for (int n = 0; n < NP_QUOTA_PER_SUBJECT; ++n) {
     const uint32_t position = set >> 16 * n & 0xffff;
     if (position == 0 || position >= NP_QUOTAS) continue;
@@ -330,14 +348,15 @@ absl::Status QuotaTables::Remove(QuotaId id) {
   NP_RETURN_IF_ERROR(Repair());
   NP_ASSIGN_OR_RETURN(const uint32_t position, Find("remove quota", id));
   const np_quota quota = CopyWords(at(position));
-  NP_ASSIGN_OR_RETURN(uint64_t set, SetOf(quota.key));
+  NP_ASSIGN_OR_RETURN(uint64_t set, SetOf(tables_, quota.key));
   for (int n = 0; n < NP_QUOTA_PER_SUBJECT; ++n) {
     if ((set >> 16 * n & 0xffff) == position) set &= ~(0xffffULL << 16 * n);
   }
   NP_RETURN_IF_ERROR(StoreSet(quota.key, set));
 
   // It is gone; what follows makes room, and can be done later.
-  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions, Positions());
+  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions,
+                      Positions(tables_));
   uint32_t kinds = 0;
   for (const uint32_t i : positions) {
     kinds |= 1U << CopyWords(at(i)).key.subject;
@@ -368,17 +387,6 @@ absl::Status QuotaTables::Reset(QuotaId id) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<Quota>> QuotaTables::List() {
-  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions, Positions());
-  std::vector<Quota> quotas;
-  for (const uint32_t i : positions) {
-    quotas.push_back(FromTable(CopyWords(at(i))));
-  }
-  std::sort(quotas.begin(), quotas.end(),
-            [](const Quota& a, const Quota& b) { return a.id < b.id; });
-  return quotas;
-}
-
 absl::StatusOr<int> QuotaTables::Restore(absl::Span<const Quota> quotas) {
   NP_RETURN_IF_ERROR(Repair());
   if (CopyWords(header()).id != 0) return 0;
@@ -401,7 +409,8 @@ absl::StatusOr<int> QuotaTables::Restore(absl::Span<const Quota> quotas) {
 absl::StatusOr<absl::Time> QuotaTables::RestartPeriods(absl::Time now,
                                                        absl::TimeZone zone) {
   NP_RETURN_IF_ERROR(Repair());
-  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions, Positions());
+  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions,
+                      Positions(tables_));
   absl::Time next = absl::InfiniteFuture();
   for (const uint32_t i : positions) {
     np_quota& quota = at(i);
@@ -426,7 +435,8 @@ absl::StatusOr<absl::Time> QuotaTables::RestartPeriods(absl::Time now,
 
 absl::StatusOr<std::vector<QuotaCrossing>> QuotaTables::Crossings(
     absl::Time now) {
-  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions, Positions());
+  NP_ASSIGN_OR_RETURN(const std::vector<uint32_t> positions,
+                      Positions(tables_));
   std::vector<QuotaCrossing> crossings;
   for (const uint32_t i : positions) {
     const np_quota quota = CopyWords(at(i));

@@ -20,6 +20,13 @@
 
 namespace netpolicy {
 
+// The quotas in force, by id. Without the lock one that is being set or removed
+// may be there or not, and one whose subject is being changed be half written.
+absl::StatusOr<std::vector<Quota>> ReadQuotas(const Tables& tables);
+
+// Whether there are any.
+bool HasQuotas(const Tables& tables);
+
 // Every call is made with the lock on the pin directory held. A call that
 // fails, or dies half-way, has done all of it or nothing; what it leaves at
 // positions that no subject names, the next one clears away.
@@ -34,7 +41,7 @@ class QuotaTables {
                               absl::Time period_start);
   absl::Status Remove(QuotaId id);
   absl::Status Reset(QuotaId id);
-  absl::StatusOr<std::vector<Quota>> List();
+  absl::StatusOr<std::vector<Quota>> List() { return ReadQuotas(tables_); }
   absl::StatusOr<int> Restore(absl::Span<const Quota> quotas);
   absl::StatusOr<absl::Time> RestartPeriods(absl::Time now,
                                             absl::TimeZone zone);
@@ -51,10 +58,7 @@ class QuotaTables {
   // frees positions that no subject names.
   absl::Status Repair();
 
-  // Positions of quotas in force.
-  absl::StatusOr<std::vector<uint32_t>> Positions() const;
   absl::StatusOr<uint32_t> Find(absl::string_view operation, QuotaId id) const;
-  absl::StatusOr<uint64_t> SetOf(const np_quota_key& key) const;
   absl::Status StoreSet(const np_quota_key& key, uint64_t positions);
 
   // `last_id`: the last one given out then.

@@ -16,6 +16,8 @@
 #include "bpf_progs/abi/network.h"
 #include "bpf_progs/abi/reason.h"
 #include "libpolicy/base/status_macros.h"
+#include "libpolicy/engine/quota_explain.h"
+#include "libpolicy/engine/quota_tables.h"
 #include "libpolicy/engine/stats.h"
 #include "libpolicy/model/explain.h"
 
@@ -42,7 +44,8 @@ bool IsDeniedByRules(const Policy& policy, Uid uid, const PacketFacts& packet) {
   return rule != nullptr && rule->action == Action::kDeny;
 }
 
-std::vector<ExplainedReason> Explain(const Policy& policy, Uid uid,
+std::vector<ExplainedReason> Explain(const Policy& policy,
+                                     const std::vector<Quota>& quotas, Uid uid,
                                      const RefusedPeer& peer) {
   PacketFacts packet;
   packet.remote = peer.remote;
@@ -53,6 +56,13 @@ std::vector<ExplainedReason> Explain(const Policy& policy, Uid uid,
                          : RuleDirection::kOut;
   std::vector<ExplainedReason> explained;
   for (const int reason : peer.reasons.numbers()) {
+    if (reason == NP_REASON_QUOTA) {
+      explained.push_back(
+          {.number = reason,
+           .name = policy.ReasonName(reason),
+           .detail = ExplainQuotaRefusal(quotas, uid, peer.direction)});
+      continue;
+    }
     const bool tell = reason != NP_REASON_NETWORK_RULE ||
                       IsDeniedByRules(policy, uid, packet);
     explained.push_back(
@@ -94,6 +104,10 @@ absl::StatusOr<Refusals> ReadRefusals(const Tables& tables,
   });
   if (entries.size() > max_peers) entries.resize(max_peers);
 
+  std::vector<Quota> quotas;
+  if (HasQuotas(tables)) {
+    NP_ASSIGN_OR_RETURN(quotas, ReadQuotas(tables));
+  }
   const absl::Time zero = MonotonicZero();
   for (const auto& [key, value] : entries) {
     RefusedPeer peer;
@@ -105,7 +119,7 @@ absl::StatusOr<Refusals> ReadRefusals(const Tables& tables,
     peer.reasons = ReasonSet(value.reasons);
     peer.count = value.count;
     peer.last = zero + absl::Nanoseconds(static_cast<int64_t>(value.last_ns));
-    peer.explained = Explain(snapshot.policy, uid, peer);
+    peer.explained = Explain(snapshot.policy, quotas, uid, peer);
     refusals.peers.push_back(std::move(peer));
   }
   return refusals;

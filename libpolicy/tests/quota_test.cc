@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -367,6 +368,71 @@ TEST_F(QuotaTest, APeriodThatBeginsGivesTheWholeLimitAndNothingElseDoes) {
   ASSERT_THAT(engine().ResetQuota(id), IsOk());
   EXPECT_TRUE(Out());
   EXPECT_EQ(Get(id).packets, 5u);
+}
+
+TEST_F(QuotaTest, ExplainAndRefusedNameTheQuotaThatIsUsedUp) {
+  QuotaDefinition definition = Packets(OfUid(1));
+  definition.directions = QuotaDefinition::Directions::kOut;
+  definition.period = {QuotaPeriod::Kind::kMonth, 15};
+  const QuotaId id = Set(definition);
+  const auto reasons = [&](Uid uid, netpolicy::Direction direction) {
+    ExplainQuery query;
+    query.uid = uid;
+    query.direction = direction;
+    auto explained = engine().Explain(query);
+    EXPECT_THAT(explained, IsOk());
+    return explained.ok() ? explained->verdicts[0].reasons
+                          : std::vector<ExplainedReason>();
+  };
+  EXPECT_THAT(reasons(Uid{kAppUid}, netpolicy::Direction::kEgress), IsEmpty());
+  EXPECT_TRUE(Out());
+  EXPECT_FALSE(Out());
+  const std::string text = absl::StrCat(
+      "quota ", ToInt(id),
+      " is used up: limit of 1 outgoing packets a month from day 15 for uid ",
+      kAppUid);
+  const auto blocked = reasons(Uid{kAppUid}, netpolicy::Direction::kEgress);
+  ASSERT_THAT(blocked, SizeIs(1));
+  EXPECT_EQ(blocked[0].number, NP_REASON_QUOTA);
+  EXPECT_EQ(blocked[0].name, "quota");
+  EXPECT_EQ(blocked[0].detail, text);
+  EXPECT_THAT(reasons(Uid{kAppUid}, netpolicy::Direction::kIngress), IsEmpty());
+  EXPECT_THAT(reasons(Uid{kAppUid}, netpolicy::Direction::kSocketCreate),
+              IsEmpty());
+  EXPECT_THAT(reasons(Uid{kAppUid + 1}, netpolicy::Direction::kEgress),
+              IsEmpty());
+
+  auto refused = engine().Refused(Uid{kAppUid}, 10);
+  ASSERT_THAT(refused, IsOk());
+  ASSERT_THAT(refused->peers, SizeIs(1));
+  ASSERT_THAT(refused->peers[0].explained, SizeIs(1));
+  EXPECT_EQ(refused->peers[0].explained[0].detail, text);
+
+  // What the firewall refuses never meets the quota.
+  ASSERT_THAT(bed_->Apply(absl::StrCat(R"({"version": 1, "uids": [{"uid": )",
+                                       kAppUid, R"(, "rule": "deny"}]})")),
+              IsOk());
+  const auto denied = reasons(Uid{kAppUid}, netpolicy::Direction::kEgress);
+  ASSERT_THAT(denied, SizeIs(1));
+  EXPECT_EQ(denied[0].name, "uid_rule");
+}
+
+TEST_F(QuotaTest, ACrossingWakesWhoeverWaits) {
+  auto wake = engine().OpenQuotaWake();
+  ASSERT_THAT(wake, IsOk());
+  const auto readable = [&](int milliseconds) {
+    pollfd fd = {.fd = wake->fd(), .events = POLLIN, .revents = 0};
+    return poll(&fd, 1, milliseconds) == 1;
+  };
+  Set(Packets(OfUid(1)));
+  EXPECT_TRUE(Out());
+  EXPECT_FALSE(readable(0));
+  EXPECT_FALSE(Out());
+  EXPECT_TRUE(readable(5000));
+  EXPECT_THAT(wake->Drain(), IsOk());
+  EXPECT_FALSE(readable(0));
+  EXPECT_FALSE(Out());
+  EXPECT_FALSE(readable(0)) << "once a period";
 }
 
 TEST_F(QuotaTest, WhatIsUsedOutlivesTheTables) {

@@ -30,6 +30,7 @@ void DefineSettings(CLI::App& app, CommandBuilder& builder);
 void DefineInterfacePolicy(CLI::App& interface, CommandBuilder& builder);
 void DefineCounterSet(CLI::App& app, CommandBuilder& builder);
 void DefineUsage(CLI::App& app, CommandBuilder& builder);
+void DefineQuotas(CLI::App& app, CommandBuilder& builder);
 void DefineInterfaces(CLI::App& app, CommandBuilder& builder);
 
 }  // namespace netpolicy::cli

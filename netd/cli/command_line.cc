@@ -119,6 +119,7 @@ void Parser::Define() {
   DefineBindPorts(app_, builder_);
   DefineSettings(app_, builder_);
   DefineInterfaces(app_, builder_);
+  DefineQuotas(app_, builder_);
   DefineClat(app_, clat_, invocation_, status_);
 
   CLI::App* completion = CommandBuilder::Add(

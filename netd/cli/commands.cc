@@ -83,6 +83,21 @@ struct RunCommand {
   absl::Status operator()(const UsageForgetCommand& c) {
     return RunUsageForget(c, session);
   }
+  absl::Status operator()(const QuotaSetCommand& c) {
+    return RunQuotaSet(c, session);
+  }
+  absl::Status operator()(const QuotaListCommand& c) {
+    return RunQuotaList(c, session);
+  }
+  absl::Status operator()(const QuotaChangeCommand& c) {
+    return RunQuotaChange(c, session);
+  }
+  absl::Status operator()(const QuotaAlertsCommand& c) {
+    return RunQuotaAlerts(c, session);
+  }
+  absl::Status operator()(const QuotaWatchCommand& c) {
+    return RunQuotaWatch(c, session);
+  }
   absl::Status operator()(const CompletionCommand& c) {
     return RunCompletion(c, session);
   }

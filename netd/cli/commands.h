@@ -52,6 +52,14 @@ absl::Status RunUsage(const UsageCommand& command, Session& session);
 absl::Status RunUsageForget(const UsageForgetCommand& command,
                             Session& session);
 absl::Status RunCounterSet(const CounterSetCommand& command, Session& session);
+absl::Status RunQuotaSet(const QuotaSetCommand& command, Session& session);
+absl::Status RunQuotaList(const QuotaListCommand& command, Session& session);
+absl::Status RunQuotaChange(const QuotaChangeCommand& command,
+                            Session& session);
+absl::Status RunQuotaAlerts(const QuotaAlertsCommand& command,
+                            Session& session);
+// Prints as it goes.
+absl::Status RunQuotaWatch(const QuotaWatchCommand& command, Session& session);
 absl::Status RunCompletion(const CompletionCommand& command, Session& session);
 
 // Commits, and prints what it changed. Tries again when it lost a race that is

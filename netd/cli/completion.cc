@@ -32,7 +32,9 @@ _ndc() {
     --socket|--pin-dir) kind=FILE words= ;;
     --iface) kind=IFACE words= ;;
     --uid) kind=UID words= ;;
-    --dir) kind='' words='in out socket connect bind' ;;
+    --dir) kind='' words='in out socket connect bind'
+           [[ $path == 'quota set' ]] && words='in out both' ;;
+    --period) kind='' words='none daily monthly hours:' ;;
     --metered) kind='' words='on off' ;;
     --protocol) kind='' words='tcp udp icmp icmpv6 sctp' ;;
     --by) kind='' words='uid iface' ;;
@@ -46,6 +48,7 @@ _ndc() {
                       awk 'NR > 1 { print $2 }')" ;;
     IFACE|*_IFACE|IFACE_*) words+=" $(cd /sys/class/net 2>/dev/null && echo *)" ;;
     ACTION*) words+=' allow deny' ;;
+    SUBJECT*) words+=' global uid: iface: limit alert' ;;
     *SWITCH) words+=' on off' ;;
   esac
   case $kind in

@@ -39,6 +39,10 @@ expect "root" explain --uid roo
 expect "--dry-run" apply /some/file --dr
 expect "lo" explain --iface lo
 expect "bash" completion ""
+expect "in" quota set global limit 5G --dir i
+expect "global" quota set gl
+expect "daily" quota set global limit 5G --period d
+expect "remove reset" quota re
 expect "" nonsense x
 expect "" uid deny 5 --expect-generation ""
 

@@ -28,6 +28,36 @@ absl::StatusOr<std::unique_ptr<Engine>> OpenEngine(
   return Engine::Open(engine);
 }
 
+// Quotas of pinned tables, without netd.
+class DirectQuotas final : public QuotaKeeper {
+ public:
+  explicit DirectQuotas(std::unique_ptr<Engine> engine)
+      : engine_(std::move(engine)) {}
+
+  absl::StatusOr<QuotaId> SetQuota(const QuotaDefinition& definition) override {
+    return engine_->SetQuota(definition);
+  }
+  absl::Status RemoveQuota(QuotaId id) override {
+    return engine_->RemoveQuota(id);
+  }
+  absl::Status ResetQuota(QuotaId id) override {
+    return engine_->ResetQuota(id);
+  }
+  absl::StatusOr<std::vector<Quota>> Quotas() override {
+    return engine_->Quotas();
+  }
+  absl::StatusOr<QuotaAlerts> Alerts() override { return NotKept(); }
+  absl::Status AcknowledgeAlerts(uint64_t) override { return NotKept(); }
+
+ private:
+  static absl::Status NotKept() {
+    return absl::UnimplementedError(
+        "read alerts: netd keeps them; not available with --direct");
+  }
+
+  std::unique_ptr<Engine> engine_;
+};
+
 InterfaceMeter Meter(const GlobalOptions& options) {
   return InterfaceMeter(
       {.pin_dir = options.pin_dir + "_interfaces", .access = {}});
@@ -44,6 +74,16 @@ absl::StatusOr<std::unique_ptr<PolicyInterface>> Connect(
 absl::StatusOr<std::unique_ptr<ChargingInterface>> ConnectCharging(
     const GlobalOptions& options) {
   if (options.access == Access::kDirect) return OpenEngine(options);
+  return Client::Connect(options.socket, kDeadline);
+}
+
+absl::StatusOr<std::unique_ptr<QuotaKeeper>> ConnectQuotas(
+    const GlobalOptions& options) {
+  if (options.access == Access::kDirect) {
+    absl::StatusOr<std::unique_ptr<Engine>> opened = OpenEngine(options);
+    if (!opened.ok()) return opened.status();
+    return std::make_unique<DirectQuotas>(*std::move(opened));
+  }
   return Client::Connect(options.socket, kDeadline);
 }
 

@@ -15,6 +15,7 @@
 #include "netd/cli/invocation.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
+#include "netd/service/quotas.h"
 
 // ndc's connections to the outside.
 
@@ -37,6 +38,12 @@ absl::StatusOr<std::unique_ptr<CommitHistory>> ConnectHistory(
 
 // The history of usage, likewise.
 absl::StatusOr<std::unique_ptr<UsageHistory>> ConnectUsage(
+    const GlobalOptions& options);
+
+// The netd that keeps quotas, or with kDirect the tables, which know of no
+// alerts (kUnimplemented). What is set there a netd that runs later, or at its
+// next saving, keeps over a reboot. Errors: as Connect().
+absl::StatusOr<std::unique_ptr<QuotaKeeper>> ConnectQuotas(
     const GlobalOptions& options);
 
 // A client of netd, or an Engine of this process, as Connect().

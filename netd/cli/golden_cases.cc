@@ -112,4 +112,33 @@ std::vector<GoldenCase> NetworkGoldenCases() {
   };
 }
 
+std::vector<GoldenCase> QuotaGoldenCases() {
+  return {
+      {"quota",
+       {"quota list", "quota list --json",
+        "quota set uid:bob limit 5GB --period monthly:15",
+        "quota set iface:wwan0 alert 1000packets --dir in --period daily",
+        "quota set global limit 2GiB --period hours:24 --json",
+        "quota set uid:10001 alert 0", "quota list", "quota reset 1 3",
+        "quota reset 1 --json", "quota remove 1", "quota remove 1",
+        "quota list", "quota --help", "quota set --help"}},
+      {"quota_alerts",
+       {"quota alerts", "quota alerts --json", "quota watch",
+        "quota watch --all", "quota watch --all --json",
+        "quota watch --all --count 1", "quota alerts --acknowledge",
+        "quota alerts", "quota alerts --acknowledge --json"}},
+      {"quota_wrong",
+       {"quota", "quota set", "quota set bob limit 5G",
+        "quota set uid:mallory limit 5G", "quota set iface: limit 5G",
+        "quota set global quota 5G", "quota set global limit G",
+        "quota set global limit 5XB", "quota set global limit 5000000PB",
+        "quota set global limit -1",
+        "quota set global limit 5G --period weekly",
+        "quota set global limit 5G --period monthly:32",
+        "quota set global limit 5G --period hours:0",
+        "quota set global limit 5G --dir sideways", "quota remove",
+        "quota remove x", "quota reset 0", "quota list --socket /nowhere"}},
+  };
+}
+
 }  // namespace netpolicy::cli

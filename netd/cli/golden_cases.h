@@ -16,6 +16,9 @@ struct GoldenCase {
 // Those of the commands about interfaces and networks.
 std::vector<GoldenCase> NetworkGoldenCases();
 
+// Those of `ndc quota`.
+std::vector<GoldenCase> QuotaGoldenCases();
+
 }  // namespace netpolicy::cli
 
 #endif  // NETPOLICY_NETD_CLI_GOLDEN_CASES_H_

@@ -30,6 +30,7 @@
 #include "netd/cli/fake_interfaces.h"
 #include "netd/cli/fake_names.h"
 #include "netd/cli/fake_policy.h"
+#include "netd/cli/fake_quotas.h"
 #include "netd/cli/fake_usage.h"
 #include "netd/cli/golden_cases.h"
 
@@ -106,6 +107,14 @@ class World {
             "connect /nowhere: no such file; is netd running?");
       }
       return std::make_unique<FakeUsage>();
+    };
+    environment_.connect_quotas = [this](const GlobalOptions& options)
+        -> absl::StatusOr<std::unique_ptr<QuotaKeeper>> {
+      if (options.socket == "/nowhere") {
+        return absl::UnavailableError(
+            "connect /nowhere: no such file; is netd running?");
+      }
+      return std::make_unique<FakeQuotas>(quotas_);
     };
     environment_.connect_charging = [this](const GlobalOptions& options)
         -> absl::StatusOr<std::unique_ptr<ChargingInterface>> {
@@ -208,6 +217,7 @@ class World {
   FakeNames names_;
   FakePolicy policy_;
   std::map<Uid, uint32_t> counter_sets_;
+  FakeQuotas::World quotas_;
   std::map<std::string, std::string> files_;
   std::string streamed_;  // by the last command
   Environment environment_;
@@ -364,8 +374,8 @@ TEST(Goldens, WhatEachCommandPrints) {
         "explain --uid alice --expect-generation 3",
         "apply policy.json --expect-generation x"}},
   };
-  for (const GoldenCase& test : NetworkGoldenCases()) {
-    cases.push_back(test);
+  for (const auto& more : {NetworkGoldenCases(), QuotaGoldenCases()}) {
+    cases.insert(cases.end(), more.begin(), more.end());
   }
   for (const GoldenCase& test : cases) {
     SCOPED_TRACE(test.name);
@@ -485,6 +495,10 @@ TEST(Json, EveryAnswerIsAnObjectWithAVersion) {
                                    "clat discover wwan0",
                                    "log",
                                    "rollback",
+                                   "quota list",
+                                   "quota set global limit 1G",
+                                   "quota remove 3",
+                                   "quota alerts",
                                    "usage",
                                    "usage forget --uid 5"}) {
     const Answer answer =

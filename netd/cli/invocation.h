@@ -12,6 +12,7 @@
 #include "clat/settings.h"
 #include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/policy_interface.h"
+#include "libpolicy/engine/quota.h"
 #include "libpolicy/model/edit.h"
 #include "libpolicy/model/ids.h"
 #include "netd/usage/usage.h"
@@ -145,18 +146,37 @@ struct CounterSetCommand {
   absl::optional<Uid> uid;               // unset: show all
   absl::optional<uint32_t> counter_set;  // unset: show
 };
+struct QuotaSetCommand {
+  QuotaDefinition definition;
+};
+struct QuotaListCommand {};
+// `quota remove`, `quota reset`.
+struct QuotaChangeCommand {
+  enum class What { kRemove, kReset } what = What::kReset;
+  std::vector<QuotaId> ids;
+};
+struct QuotaAlertsCommand {
+  bool acknowledge = false;  // what is printed is not returned any more
+};
+struct QuotaWatchCommand {
+  bool all = false;    // also alerts of before
+  uint32_t count = 0;  // lines; 0: as long as it goes
+};
 struct CompletionCommand {
   std::string script;
 };
 
-using Command = absl::variant<
-    StatusCommand, ApplyCommand, DumpCommand, EditCommand, ChainListCommand,
-    ChainShowCommand, UidShowCommand, StatsCommand, ExplainCommand, WhyCommand,
-    ReasonsCommand, DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
-    ClatStartCommand, ClatStopCommand, ClatStatusCommand, ClatDiscoverCommand,
-    ClatWatchCommand, LogCommand, RollbackCommand, UsageCommand,
-    UsageForgetCommand, CounterSetCommand, CompletionCommand,
-    NetworkShowCommand, LocalNetworkFillCommand>;
+using Command =
+    absl::variant<StatusCommand, ApplyCommand, DumpCommand, EditCommand,
+                  ChainListCommand, ChainShowCommand, UidShowCommand,
+                  StatsCommand, ExplainCommand, WhyCommand, ReasonsCommand,
+                  DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
+                  ClatStartCommand, ClatStopCommand, ClatStatusCommand,
+                  ClatDiscoverCommand, ClatWatchCommand, LogCommand,
+                  RollbackCommand, UsageCommand, UsageForgetCommand,
+                  CounterSetCommand, CompletionCommand, NetworkShowCommand,
+                  LocalNetworkFillCommand, QuotaSetCommand, QuotaListCommand,
+                  QuotaChangeCommand, QuotaAlertsCommand, QuotaWatchCommand>;
 
 struct Invocation {
   GlobalOptions global;

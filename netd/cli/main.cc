@@ -92,6 +92,7 @@ int Main(int argc, char** argv) {
   environment.connect_history = ConnectHistory;
   environment.connect_usage = ConnectUsage;
   environment.connect_charging = ConnectCharging;
+  environment.connect_quotas = ConnectQuotas;
   environment.read_file = ReadFile;
   environment.read_addresses = ReadAddresses;
   environment.examine = Examine;

@@ -22,6 +22,10 @@ absl::StatusOr<ChargingInterface*> Session::charging() {
   return Connected(charging_, environment_.connect_charging);
 }
 
+absl::StatusOr<QuotaKeeper*> Session::quotas() {
+  return Connected(quotas_, environment_.connect_quotas);
+}
+
 absl::StatusOr<CommitHistory*> Session::history() {
   return Connected(history_, environment_.connect_history);
 }

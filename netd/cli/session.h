@@ -23,6 +23,7 @@
 #include "netd/cli/text_table.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
+#include "netd/service/quotas.h"
 #include "netd/usage/usage.h"
 
 namespace netpolicy::cli {
@@ -51,6 +52,10 @@ struct Environment {
   std::function<absl::StatusOr<std::unique_ptr<ChargingInterface>>(
       const GlobalOptions&)>
       connect_charging;
+  // Who keeps quotas, or the tables themselves. Errors: as of `connect`.
+  std::function<absl::StatusOr<std::unique_ptr<QuotaKeeper>>(
+      const GlobalOptions&)>
+      connect_quotas;
   // The whole of a file; "-" is standard input.
   std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
   // What the kernel and the machine offer, asked of netd or found out here;
@@ -116,6 +121,9 @@ class Session {
   // Who charges traffic.
   absl::StatusOr<ChargingInterface*> charging();
 
+  // Quotas.
+  absl::StatusOr<QuotaKeeper*> quotas();
+
   // The same for translation.
   absl::StatusOr<clat::ClatInterface*> clat();
 
@@ -151,6 +159,7 @@ class Session {
   std::unique_ptr<CommitHistory> history_;
   std::unique_ptr<UsageHistory> usage_;
   std::unique_ptr<ChargingInterface> charging_;
+  std::unique_ptr<QuotaKeeper> quotas_;
   std::string out_;
   ExitCode exit_code_ = kExitOk;
 };

@@ -30,6 +30,7 @@
 #include "netd/daemon/persistent_policy.h"
 #include "netd/daemon/pin_lock.h"
 #include "netd/daemon/privileges.h"
+#include "netd/daemon/quota_service.h"
 #include "netd/daemon/state_file.h"
 #include "netd/daemon/usage_recorder.h"
 #include "netd/service/file_lock.h"
@@ -88,6 +89,9 @@ class LoggingObserver final : public ServerObserver {
       Log("commit", {{"uid", peer.uid},
                      {"pid", peer.pid},
                      {"generation", ToInt(record.generation)}});
+    } else if (!record.change.empty()) {
+      Log("quota_changed",
+          {{"uid", peer.uid}, {"pid", peer.pid}, {"change", record.change}});
     }
   }
   void OnDropped(const Peer& peer, const absl::Status& why) override {
@@ -137,6 +141,7 @@ class Daemon {
   std::unique_ptr<ClatService> clat_;
   std::unique_ptr<LinkWatch> links_;
   std::unique_ptr<UsageRecorder> usage_;
+  std::unique_ptr<QuotaService> quotas_;
   std::vector<EventPtr<event>> events_;
   std::unique_ptr<Server> server_;
   bool stopping_ = false;
@@ -194,6 +199,10 @@ absl::optional<Failure> Daemon::OpenEngine() {
       });
   const absl::Status synced = policy_->Sync();
   if (!synced.ok()) return Failure{kExitState, synced};
+  absl::StatusOr<std::unique_ptr<QuotaService>> quotas =
+      QuotaService::Open(options_, *engine_);
+  if (!quotas.ok()) return Failure{kExitState, quotas.status()};
+  quotas_ = *std::move(quotas);
 
   const OpenReport& report = engine_->open_report();
   if (report.start == OpenReport::Start::kAdopted) {
@@ -257,6 +266,7 @@ absl::optional<Failure> Daemon::Serve() {
         NP_ASSIGN_OR_RETURN(const EngineStatus status, engine_->Status());
         DoctorReport report = ExamineMachine(features_, &status);
         if (usage_ != nullptr) report.push_back(usage_->Finding());
+        report.push_back(quotas_->Finding());
         return report;
       },
       policy_.get());
@@ -269,6 +279,9 @@ absl::optional<Failure> Daemon::Serve() {
     usage_ = *std::move(usage);
     handler_->set_usage(usage_.get());
   }
+  const absl::Status quotas = quotas_->Start(base_.get());
+  if (!quotas.ok()) return Failure{kExitFailure, quotas};
+  handler_->set_quotas(&quotas_->quotas());
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(base_.get(), *std::exchange(listener_, absl::nullopt),
                     *handler_, ServerLimits{}, observer_);
@@ -303,6 +316,7 @@ void Daemon::Run() {
   event_base_dispatch(base_.get());
   server_.reset();
   if (usage_ != nullptr) usage_->Flush().IgnoreError();  // logged
+  quotas_->Flush().IgnoreError();                        // logged
   // What others have committed meanwhile.
   const absl::Status synced = policy_->Sync();
   if (!synced.ok()) Log("state_not_saved", {{"error", synced.message()}});
@@ -343,12 +357,15 @@ ExitCode RunDaemon(const DaemonOptions& options,
 }
 
 // The counters go with the tables.
-static void StoreLastUsage(const DaemonOptions& options) {
+static void StoreLastCounters(const DaemonOptions& options) {
   EngineOptions engine_options = options.engine;
   engine_options.mode = OpenMode::kAdoptOnly;
   const auto engine = Engine::Open(engine_options);
   if (!engine.ok()) return;  // nothing there, or not ours to read
-  UsageRecorder::Start(options, **engine, nullptr).status().IgnoreError();
+  if (options.usage_seconds > 0) {
+    UsageRecorder::Start(options, **engine, nullptr).status().IgnoreError();
+  }
+  StoreLastQuotas(options, **engine);
 }
 
 ExitCode RunDetach(const DaemonOptions& options) {
@@ -357,7 +374,7 @@ ExitCode RunDetach(const DaemonOptions& options) {
   if (!lock.ok()) return Fail(LockFailure(lock.status()), nullptr);
   const absl::Status clat = DetachClat(options);
   if (!clat.ok()) return Fail({kExitFailure, clat}, nullptr);
-  if (options.usage_seconds > 0) StoreLastUsage(options);
+  StoreLastCounters(options);
   const absl::Status detached = Engine::Detach(pin_dir);
   if (!detached.ok()) return Fail({kExitFailure, detached}, nullptr);
   Log("detached", {{"pin_dir", pin_dir}, {"enforcement", "off"}});

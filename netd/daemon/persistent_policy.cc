@@ -116,7 +116,7 @@ absl::StatusOr<CommitResult> PersistentPolicy::TryCommit(
 
   PolicySnapshot after = *saved_;
   PolicyEdit::ApplyDelta(plan.delta, after.policy);
-  NP_ASSIGN_OR_RETURN(StagedState staged, state_.Stage(after.policy));
+  NP_ASSIGN_OR_RETURN(StagedFile staged, state_.Stage(after.policy));
   NP_ASSIGN_OR_RETURN(CommitResult result,
                       policy_.Commit(transaction, guarded));
   after.generation = result.generation;

@@ -193,7 +193,7 @@ TEST(StateFile, IsTheOldOneUntilItIsPublished) {
   ASSERT_THAT(file.Save(Policy()), IsOk());
   const std::string before = Read(dir.File("state"));
   {
-    absl::StatusOr<StagedState> staged = file.Stage(SomePolicy());
+    absl::StatusOr<StagedFile> staged = file.Stage(SomePolicy());
     ASSERT_THAT(staged, IsOk());
     EXPECT_EQ(Read(dir.File("state")), before);
     EXPECT_TRUE(Exists(dir.File("state.new")));
@@ -201,9 +201,9 @@ TEST(StateFile, IsTheOldOneUntilItIsPublished) {
   EXPECT_FALSE(Exists(dir.File("state.new")));
   EXPECT_EQ(Read(dir.File("state")), before);
 
-  absl::StatusOr<StagedState> staged = file.Stage(SomePolicy());
+  absl::StatusOr<StagedFile> staged = file.Stage(SomePolicy());
   ASSERT_THAT(staged, IsOk());
-  StagedState moved = *std::move(staged);
+  StagedFile moved = *std::move(staged);
   EXPECT_THAT(moved.Publish(), IsOk());
   EXPECT_EQ(Read(dir.File("state")), Encoded());
 }

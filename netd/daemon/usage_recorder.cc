@@ -6,46 +6,20 @@
 #include <net/if.h>
 
 #include <ctime>
-#include <fstream>
 #include <map>
 
 #include "absl/strings/str_cat.h"
 #include "libpolicy/base/status_macros.h"
 #include "netd/daemon/log.h"
+#include "netd/daemon/table_life.h"
 
 namespace netpolicy {
 namespace {
-
-constexpr char kBootId[] = "/proc/sys/kernel/random/boot_id";
-
-std::string BootId() {
-  std::ifstream file(kBootId);
-  std::string id;
-  file >> id;
-  return id;
-}
 
 int64_t Seconds(clockid_t clock) {
   timespec now = {};
   clock_gettime(clock, &now);
   return now.tv_sec;
-}
-
-// The kernel gives the ids of maps one after the other, so within one boot
-// these are no other table's.
-absl::StatusOr<std::string> LifeOfTables(const EngineStatus& status,
-                                         const std::string& boot) {
-  std::string life = boot;
-  for (const MapStatus& map : status.maps) {
-    if (map.name == "np_rows" || map.name == "np_counters") {
-      absl::StrAppend(&life, " ", map.name, "=", map.id);
-    }
-  }
-  if (boot.empty() || life == boot) {
-    return absl::InternalError(
-        "store usage: it is not known which tables are counted in");
-  }
-  return life;
 }
 
 UsageCounters Counters(const TrafficCounters& rx, const TrafficCounters& tx) {
@@ -114,7 +88,8 @@ absl::Status UsageRecorder::TryFlush() {
   if (life_.empty()) {
     boot_ = BootId();
     NP_ASSIGN_OR_RETURN(const EngineStatus status, policy_.Status());
-    NP_ASSIGN_OR_RETURN(life_, LifeOfTables(status, boot_));
+    NP_ASSIGN_OR_RETURN(
+        life_, LifeOfTables(status, boot_, {"np_rows", "np_counters"}));
   }
   if (store_ == nullptr) {
     UsageStoreOptions options;

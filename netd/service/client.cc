@@ -19,6 +19,7 @@
 #include "netd/service/charging_wire.h"
 #include "netd/service/clat_wire.h"
 #include "netd/service/frame.h"
+#include "netd/service/quota_wire.h"
 #include "netd/service/refused_wire.h"
 #include "netd/service/service.pb.h"
 #include "netd/service/unix_address.h"
@@ -441,6 +442,58 @@ absl::Status Client::ForgetUsage(uint32_t uid) {
   service::Request request;
   request.mutable_usage()->set_forget_uid(uid);
   return Call(request, "usage", Repeat::kSafe).status();
+}
+
+absl::StatusOr<QuotaId> Client::SetQuota(const QuotaDefinition& definition) {
+  service::Request request;
+  request.mutable_quota()->set_operation(service::QuotaRequest::OPERATION_SET);
+  *request.mutable_quota()->mutable_definition() = ToWire(definition);
+  // Twice is as good as once: the second finds the first.
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "quota", Repeat::kSafe));
+  return QuotaId{response.quota().id()};
+}
+
+absl::Status Client::RemoveQuota(QuotaId id) {
+  service::Request request;
+  request.mutable_quota()->set_operation(
+      service::QuotaRequest::OPERATION_REMOVE);
+  request.mutable_quota()->set_id(ToInt(id));
+  return Call(request, "quota", Repeat::kUnsafe).status();
+}
+
+absl::Status Client::ResetQuota(QuotaId id) {
+  service::Request request;
+  request.mutable_quota()->set_operation(
+      service::QuotaRequest::OPERATION_RESET);
+  request.mutable_quota()->set_id(ToInt(id));
+  // Each gives a whole limit.
+  return Call(request, "quota", Repeat::kUnsafe).status();
+}
+
+absl::StatusOr<std::vector<Quota>> Client::Quotas() {
+  service::Request request;
+  request.mutable_quota()->set_operation(service::QuotaRequest::OPERATION_LIST);
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "quota", Repeat::kSafe));
+  return QuotasFromWire(response.quota());
+}
+
+absl::StatusOr<QuotaAlerts> Client::Alerts() {
+  service::Request request;
+  request.mutable_quota()->set_operation(
+      service::QuotaRequest::OPERATION_ALERTS);
+  NP_ASSIGN_OR_RETURN(const service::Response response,
+                      Call(request, "quota", Repeat::kSafe));
+  return AlertsFromWire(response.quota());
+}
+
+absl::Status Client::AcknowledgeAlerts(uint64_t number) {
+  service::Request request;
+  request.mutable_quota()->set_operation(
+      service::QuotaRequest::OPERATION_ACKNOWLEDGE);
+  request.mutable_quota()->set_number(number);
+  return Call(request, "quota", Repeat::kSafe).status();
 }
 
 }  // namespace netpolicy

@@ -27,6 +27,7 @@
 #include "libpolicy/engine/policy_interface.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
+#include "netd/service/quotas.h"
 #include "netd/usage/usage.h"
 
 namespace netpolicy {
@@ -62,7 +63,8 @@ class Client final : public PolicyInterface,
                      public CommitHistory,
                      public clat::ClatInterface,
                      public ChargingInterface,
-                     public UsageHistory {
+                     public UsageHistory,
+                     public QuotaKeeper {
  public:
   // Connects within `deadline`, which then also holds for each call.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(
@@ -100,6 +102,13 @@ class Client final : public PolicyInterface,
 
   absl::StatusOr<std::vector<UsageRow>> Usage(const UsageQuery& query) override;
   absl::Status ForgetUsage(uint32_t uid) override;
+
+  absl::StatusOr<QuotaId> SetQuota(const QuotaDefinition& definition) override;
+  absl::Status RemoveQuota(QuotaId id) override;
+  absl::Status ResetQuota(QuotaId id) override;
+  absl::StatusOr<std::vector<Quota>> Quotas() override;
+  absl::StatusOr<QuotaAlerts> Alerts() override;
+  absl::Status AcknowledgeAlerts(uint64_t number) override;
 
  private:
   // Whether a call may be sent again after its answer was lost.

@@ -8,6 +8,7 @@
 #include "libpolicy/base/status_macros.h"
 #include "netd/service/charging_wire.h"
 #include "netd/service/clat_wire.h"
+#include "netd/service/quota_wire.h"
 #include "netd/service/refused_wire.h"
 #include "netd/service/service.pb.h"
 #include "netd/service/usage_wire.h"
@@ -40,6 +41,8 @@ absl::string_view CallName(const service::Request& request) {
       return "log";
     case service::Request::kRefused:
       return "refused";
+    case service::Request::kQuota:
+      return "quota";
     case service::Request::kUsage:
       return "usage";
     case service::Request::CALL_NOT_SET:
@@ -66,6 +69,13 @@ Right RightNeeded(const service::Request& request) {
                    operation == service::ClatRequest::OPERATION_STOP
                ? Right::kChange
                : Right::kRead;
+  }
+  if (request.has_quota()) {
+    const auto operation = request.quota().operation();
+    return operation == service::QuotaRequest::OPERATION_LIST ||
+                   operation == service::QuotaRequest::OPERATION_ALERTS
+               ? Right::kRead
+               : Right::kChange;
   }
   if (request.has_usage() && request.usage().has_forget_uid()) {
     return Right::kChange;
@@ -99,7 +109,7 @@ class Call {
  public:
   Call(PolicyInterface& policy, const RequestHandler::Doctor& doctor,
        CommitHistory* history, clat::ClatInterface* clat, UsageHistory* usage,
-       ChargingService* charging, const Peer& peer,
+       ChargingService* charging, QuotaKeeper* quotas, const Peer& peer,
        const ChargingCaller& caller, absl::optional<int> descriptor,
        const service::Request& request, service::Response& response,
        CallRecord& record)
@@ -109,6 +119,7 @@ class Call {
         clat_(clat),
         usage_(usage),
         charging_(charging),
+        quotas_(quotas),
         peer_(peer),
         caller_(caller),
         descriptor_(descriptor),
@@ -140,6 +151,8 @@ class Call {
         return Log();
       case service::Request::kRefused:
         return Refused();
+      case service::Request::kQuota:
+        return Quota();
       case service::Request::kUsage:
         return Usage();
       case service::Request::CALL_NOT_SET:
@@ -247,6 +260,26 @@ class Call {
     return absl::OkStatus();
   }
 
+  absl::Status Quota() {
+    if (quotas_ == nullptr) return NotServed();
+    NP_ASSIGN_OR_RETURN(*response_.mutable_quota(),
+                        RunQuota(request_.quota(), *quotas_));
+    switch (request_.quota().operation()) {
+      case service::QuotaRequest::OPERATION_SET:
+        record_.change = absl::StrCat("set ", response_.quota().id());
+        break;
+      case service::QuotaRequest::OPERATION_REMOVE:
+        record_.change = absl::StrCat("remove ", request_.quota().id());
+        break;
+      case service::QuotaRequest::OPERATION_RESET:
+        record_.change = absl::StrCat("reset ", request_.quota().id());
+        break;
+      default:
+        break;
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status Usage() {
     if (usage_ == nullptr) {
       return absl::FailedPreconditionError(
@@ -263,6 +296,7 @@ class Call {
   clat::ClatInterface* const clat_;
   UsageHistory* const usage_;
   ChargingService* const charging_;
+  QuotaKeeper* const quotas_;
   const Peer& peer_;
   const ChargingCaller& caller_;
   const absl::optional<int> descriptor_;
@@ -309,9 +343,10 @@ HandledRequest RequestHandler::Handle(const Peer& peer, absl::string_view bytes,
         .authority = RightOf(peer, rules_) == Right::kChange
                          ? ChargingCaller::Authority::kAll
                          : ChargingCaller::Authority::kByPolicy};
-    record.status = Call(policy_, doctor_, history_, clat_, usage_, charging_,
-                         peer, caller, descriptor, *request, response, record)
-                        .Run();
+    record.status =
+        Call(policy_, doctor_, history_, clat_, usage_, charging_, quotas_,
+             peer, caller, descriptor, *request, response, record)
+            .Run();
   }
   if (!record.status.ok()) {
     handled.response = EncodeErrorResponse(record.status);

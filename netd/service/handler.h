@@ -20,6 +20,7 @@
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
 #include "netd/service/peer.h"
+#include "netd/service/quotas.h"
 #include "netd/usage/usage.h"
 
 namespace netpolicy {
@@ -30,6 +31,7 @@ struct CallRecord {
   absl::Status status;           // as told to the client
   Generation generation{};       // of a commit that was OK, else 0
   bool dry_run = false;
+  std::string change;  // of a quota, when that was OK: "set 3"
 };
 
 enum class AfterResponse {
@@ -67,6 +69,9 @@ class RequestHandler {
   // Who keeps usage; likewise.
   void set_usage(UsageHistory* usage) { usage_ = usage; }
 
+  // Who keeps quotas; likewise.
+  void set_quotas(QuotaKeeper* quotas) { quotas_ = quotas; }
+
   // Answers one request of `peer`. The response carries what the policy's
   // method returned, or
   //   kInvalidArgument: not a request, or a field or value that is not known
@@ -88,6 +93,7 @@ class RequestHandler {
   clat::ClatInterface* clat_ = nullptr;
   ChargingService* charging_ = nullptr;
   UsageHistory* usage_ = nullptr;
+  QuotaKeeper* quotas_ = nullptr;
 };
 
 // An encoded response that only says `status`, which is an error.

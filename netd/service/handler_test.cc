@@ -3,6 +3,7 @@
 #include "netd/service/handler.h"
 
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "netd/service/service.pb.h"
 #include "netd/service/testing/fake_charging.h"
 #include "netd/service/testing/fake_policy.h"
+#include "netd/service/testing/fake_quotas.h"
 #include "netd/service/wire.h"
 
 namespace netpolicy {
@@ -73,6 +75,10 @@ service::Request Call(service::Request::CallCase call) {
     case service::Request::kRefused:
       request.mutable_refused()->set_uid(10007);
       request.mutable_refused()->set_max_peers(10);
+      break;
+    case service::Request::kQuota:
+      request.mutable_quota()->set_operation(
+          service::QuotaRequest::OPERATION_LIST);
       break;
     case service::Request::kUsage:
       request.mutable_usage();
@@ -271,6 +277,39 @@ TEST_F(HandlerTest, CounterSetsAreSetByPermissionAndReadByReaders) {
   EXPECT_EQ(charging.calls[1].set, (UidCounterSet{Uid{10007}, 1}));
 }
 
+TEST_F(HandlerTest, WhoMayReadMayLookAtQuotas) {
+  testing::FakeQuotas quotas;
+  EXPECT_THAT(Handle(kRoot, Call(service::Request::kQuota)),
+              StatusIs(absl::StatusCode::kUnimplemented));
+  handler_.set_quotas(&quotas);
+  for (const auto& [operation, readers, change] :
+       {std::tuple(service::QuotaRequest::OPERATION_LIST, true, ""),
+        std::tuple(service::QuotaRequest::OPERATION_ALERTS, true, ""),
+        std::tuple(service::QuotaRequest::OPERATION_SET, false, "set 9"),
+        std::tuple(service::QuotaRequest::OPERATION_REMOVE, false, "remove 3"),
+        std::tuple(service::QuotaRequest::OPERATION_RESET, false, "reset 3"),
+        std::tuple(service::QuotaRequest::OPERATION_ACKNOWLEDGE, false, "")}) {
+    service::Request request;
+    request.mutable_quota()->set_operation(operation);
+    request.mutable_quota()->set_id(3);
+    request.mutable_quota()->set_number(0);
+    service::QuotaDefinition& definition =
+        *request.mutable_quota()->mutable_definition();
+    definition.set_kind(service::QuotaDefinition::KIND_LIMIT);
+    definition.set_unit(service::QuotaDefinition::UNIT_BYTES);
+    definition.set_directions(service::QuotaDefinition::DIRECTIONS_BOTH);
+    definition.set_period(service::QuotaDefinition::PERIOD_NONE);
+    definition.set_limit(1);
+    const int changes = quotas.changes;
+    EXPECT_EQ(Handle(kReader, request).ok(), readers) << operation;
+    EXPECT_THAT(Handle(kStranger, request),
+                StatusIs(absl::StatusCode::kPermissionDenied));
+    EXPECT_EQ(quotas.changes, changes) << operation;
+    EXPECT_THAT(Handle(kChanger, request), IsOk());
+    EXPECT_EQ(handled_.record.change, change);
+  }
+}
+
 TEST_F(HandlerTest, ReadersMayTryACommit) {
   service::Request request = Call(service::Request::kCommit);
   request.mutable_commit()->set_mode(service::CommitRequest::MODE_DRY_RUN);
@@ -376,6 +415,11 @@ TEST_F(HandlerTest, WhatItCannotReadIsRefusedAndChangesNothing) {
       {"explain nobody", no_uid.SerializeAsString(),
        absl::StatusCode::kInvalidArgument, "explain.uid: missing",
        AfterResponse::kGoOn},
+      // quota (field 12, 6 bytes) { operation (1): 1; definition (2): {
+      //   kind (3): 7 } }
+      {"a kind of quota that is not known", "\x62\x06\x08\x01\x12\x02\x18\x07",
+       absl::StatusCode::kInvalidArgument,
+       "decode quota.definition: it has fields", AfterResponse::kClose},
       // commit { transaction { change (1): {} } }
       {"an empty change", std::string("\x12\x04\x0a\x02\x0a\x00", 6),
        absl::StatusCode::kInvalidArgument, "changes[0]", AfterResponse::kGoOn},

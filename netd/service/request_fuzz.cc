@@ -13,6 +13,7 @@
 #include "netd/service/service.pb.h"
 #include "netd/service/testing/fake_charging.h"
 #include "netd/service/testing/fake_policy.h"
+#include "netd/service/testing/fake_quotas.h"
 #include "netd/service/wire.h"
 
 namespace {
@@ -36,6 +37,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const netpolicy::AccessRules rules = {
         .own_uid = 0, .read_group = kReaders, .change_group = {}};
     netpolicy::RequestHandler handler(policy, rules, nullptr, &policy);
+    netpolicy::testing::FakeQuotas quotas;
+    handler.set_quotas(&quotas);
     netpolicy::testing::FakeCharging charging;
     handler.set_charging(&charging);
     // Every other request comes with a descriptor.
@@ -57,6 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     if (peer.uid != 0) {
       Check(policy.snapshot.generation == netpolicy::Generation{1});
+      Check(quotas.changes == 0);
       Check(peer.groups.empty() ? policy.calls == 0 : true);
     }
   }

@@ -319,6 +319,11 @@ absl::Status CheckKnown(const service::Request& request) {
       return CheckNoUnknownFields("log", request.log());
     case service::Request::kRefused:
       return CheckNoUnknownFields("refused", request.refused());
+    case service::Request::kQuota:
+      // Before anything is asked of the policy, as with the other calls.
+      NP_RETURN_IF_ERROR(CheckNoUnknownFields("quota.definition",
+                                              request.quota().definition()));
+      return CheckNoUnknownFields("quota", request.quota());
     case service::Request::kUsage:
       return CheckNoUnknownFields("usage", request.usage());
     case service::Request::CALL_NOT_SET:
