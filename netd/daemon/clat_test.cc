@@ -133,7 +133,8 @@ TEST_F(NetdClatTest, FollowsRoutersAndIsNotNeededForPackets) {
   absl::SleepFor(absl::Milliseconds(500));
   EXPECT_THAT(clat::testing::ReadFile(watched),
               ::testing::MatchesRegex(
-                  "[^\n]*Z  eth0  off  the link has IPv4 itself\n"
+                  "[^\n]*Z  eth0  off  the link has IPv4 itself"
+                  "(; [0-9]+ connections? ended)?\n"
                   "[^\n]*Z  eth0  on  prefix=2001:db8:64::/96 [^\n]*\n"));
   Stop(*netd);
 }
@@ -250,7 +251,6 @@ TEST_F(NetdClatTest, DoesNotTranslateUnlessItIsConfigured) {
   auto netd = StartReady(Inside({}));
   ASSERT_NE(netd, nullptr);
   EXPECT_THAT(Ndc("clat status"), HasSubstr("clat_interfaces is not set"));
-  EXPECT_THAT(netd->Output(), Not(HasSubstr("net_admin")));
   Stop(*netd);
 }
 
