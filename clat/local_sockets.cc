@@ -6,28 +6,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "libpolicy/model/ip_prefix.h"
 
 namespace netpolicy::clat {
-namespace {
-
-// As ConnectedSocket has addresses.
-std::array<uint8_t, 16> Mapped(const Ipv4Address& address) {
-  std::array<uint8_t, 16> mapped{};
-  mapped[10] = mapped[11] = 0xff;
-  std::copy(address.bytes.begin(), address.bytes.end(), mapped.begin() + 12);
-  return mapped;
-}
-
-bool IsLoopback(const std::array<uint8_t, 16>& address) {
-  const auto loopback = Mapped({{127, 0, 0, 1}});
-  return std::equal(loopback.begin(), loopback.begin() + 13, address.begin());
-}
-
-}  // namespace
 
 std::string EndedSockets::ToString() const {
   std::string text;
@@ -71,7 +55,7 @@ void LocalSockets::End(const std::vector<ConnectedSocket>& sockets) {
 }
 
 void LocalSockets::EndConnections(const Ipv4Address& local) {
-  const auto address = Mapped(local);
+  const auto address = MappedAddress(local.bytes);
   End(List(IPPROTO_TCP, [&](const ConnectedSocket& socket) {
     return socket.local == address && socket.remote != address &&
            !IsLoopback(socket.remote);
@@ -79,7 +63,7 @@ void LocalSockets::EndConnections(const Ipv4Address& local) {
 }
 
 void LocalSockets::EndAll(const Ipv4Address& local) {
-  const auto address = Mapped(local);
+  const auto address = MappedAddress(local.bytes);
   for (const uint8_t protocol : {IPPROTO_TCP, IPPROTO_UDP}) {
     End(List(protocol, [&](const ConnectedSocket& socket) {
       return socket.local == address;

@@ -36,16 +36,6 @@ absl::optional<Owner> OwnerOf(const ConnectedSocket& socket) {
   return Owner{Uid{socket.uid}};
 }
 
-// 127.0.0.0/8, ::1.
-bool IsLoopbackAddress(const AddressBytes& address) {
-  static constexpr uint8_t kIpv4[13] = {0, 0, 0, 0,    0,    0,  0,
-                                        0, 0, 0, 0xff, 0xff, 127};
-  static constexpr uint8_t kIpv6[16] = {0, 0, 0, 0, 0, 0, 0, 0,
-                                        0, 0, 0, 0, 0, 0, 0, 1};
-  return std::memcmp(address.data(), kIpv4, sizeof(kIpv4)) == 0 ||
-         std::memcmp(address.data(), kIpv6, sizeof(kIpv6)) == 0;
-}
-
 }  // namespace
 
 void SocketCloser::NoteBlocked(uint32_t slot) {
@@ -100,7 +90,7 @@ absl::StatusOr<bool> SocketCloser::IsBlocked(uint32_t slot,
                                              const ConnectedSocket& socket,
                                              RouteFinder& routes) {
   const absl::optional<Owner> owner = OwnerOf(socket);
-  if (!owner.has_value() || IsLoopbackAddress(socket.remote)) return false;
+  if (!owner.has_value() || IsLoopback(socket.remote)) return false;
   NP_ASSIGN_OR_RETURN(const bool may_be,
                       MayBeRefused(tables_, slot, owner->uid, owner->tag));
   if (!may_be) return false;

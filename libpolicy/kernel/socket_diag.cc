@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -20,7 +21,8 @@
 namespace netpolicy {
 namespace {
 
-using AddressBytes = std::array<uint8_t, 16>;
+// Where an IPv4 address begins among the bytes of a mapped one.
+constexpr size_t kIpv4Offset = 12;
 
 constexpr IfIndex kLoopback{1};
 
@@ -35,20 +37,14 @@ absl::string_view ProtocolText(uint8_t protocol) {
   return protocol == IPPROTO_UDP ? "UDP" : "TCP";
 }
 
-constexpr uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-bool IsIpv4(const AddressBytes& address) {
-  return std::memcmp(address.data(), kMapped, sizeof(kMapped)) == 0;
-}
-
 AddressBytes AddressOf(uint8_t family, const __be32 (&words)[4]) {
-  AddressBytes address{};
   if (family == AF_INET) {
-    std::memcpy(address.data(), kMapped, sizeof(kMapped));
-    std::memcpy(address.data() + sizeof(kMapped), words, sizeof(words[0]));
-  } else {
-    std::memcpy(address.data(), words, sizeof(words));
+    std::array<uint8_t, 4> ipv4;
+    std::memcpy(ipv4.data(), words, sizeof(ipv4));
+    return MappedAddress(ipv4);
   }
+  AddressBytes address;
+  std::memcpy(address.data(), words, sizeof(words));
   return address;
 }
 
@@ -217,7 +213,7 @@ absl::StatusOr<RouteFinder> RouteFinder::Open() {
 absl::StatusOr<IfIndex> RouteFinder::InterfaceOf(const ConnectedSocket& socket,
                                                  uint32_t uid) {
   const bool ipv4 = IsIpv4(socket.remote);
-  const size_t skip = ipv4 ? sizeof(kMapped) : 0;
+  const size_t skip = ipv4 ? kIpv4Offset : 0;
   const auto bytes = [skip](const AddressBytes& address) {
     return absl::string_view(
         reinterpret_cast<const char*>(address.data()) + skip,

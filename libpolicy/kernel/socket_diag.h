@@ -13,7 +13,6 @@
 
 #include <linux/inet_diag.h>
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,14 +23,15 @@
 #include "absl/status/statusor.h"
 #include "libpolicy/kernel/netlink.h"
 #include "libpolicy/model/ids.h"
+#include "libpolicy/model/ip_prefix.h"
 
 namespace netpolicy {
 
 struct ConnectedSocket {
   uint8_t family = 0;    // AF_INET, AF_INET6; IPv4 may be spoken by the latter
   uint8_t protocol = 0;  // IPPROTO_TCP, IPPROTO_UDP
-  std::array<uint8_t, 16> local{};  // IPv4 as ::ffff:a.b.c.d
-  std::array<uint8_t, 16> remote{};
+  AddressBytes local{};  // IPv4 as ::ffff:a.b.c.d
+  AddressBytes remote{};
   uint16_t local_port = 0;
   uint16_t remote_port = 0;
   uint32_t bound_interface = 0;  // SO_BINDTODEVICE; 0: to none

@@ -20,11 +20,6 @@ namespace {
 constexpr int kIpv4Offset = NP_PREFIX_IPV4_BITS / 8;
 constexpr AddressBytes kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-bool IsMapped(const AddressBytes& address) {
-  return std::equal(kMapped.begin(), kMapped.begin() + kIpv4Offset,
-                    address.begin());
-}
-
 // `address` with the bits from `length` on 0.
 AddressBytes Masked(AddressBytes address, int length) {
   for (int i = 0; i < 16; ++i) {
@@ -51,9 +46,27 @@ absl::Status Wrong(absl::string_view text, absl::string_view cause) {
 
 }  // namespace
 
+AddressBytes MappedAddress(const std::array<uint8_t, 4>& ipv4) {
+  AddressBytes address = kMapped;
+  std::copy(ipv4.begin(), ipv4.end(), address.begin() + kIpv4Offset);
+  return address;
+}
+
+bool IsIpv4(const AddressBytes& address) {
+  return std::equal(kMapped.begin(), kMapped.begin() + kIpv4Offset,
+                    address.begin());
+}
+
+bool IsLoopback(const AddressBytes& address) {
+  constexpr AddressBytes kIpv6Loopback = {0, 0, 0, 0, 0, 0, 0, 0,
+                                          0, 0, 0, 0, 0, 0, 0, 1};
+  return IsIpv4(address) ? address[kIpv4Offset] == 127
+                         : address == kIpv6Loopback;
+}
+
 bool Contains(const IpPrefix& prefix, const AddressBytes& address) {
   if (prefix.family == IpFamily::kAny) return true;
-  if ((prefix.family == IpFamily::kIpv4) != IsMapped(address)) return false;
+  if ((prefix.family == IpFamily::kIpv4) != IsIpv4(address)) return false;
   return Masked(address, prefix.length) == prefix.address;
 }
 
@@ -73,7 +86,7 @@ absl::StatusOr<IpPrefix> ParseIpPrefix(absl::string_view text) {
   } else if (whole &&
              inet_pton(AF_INET6, address.c_str(), prefix.address.data()) == 1) {
     prefix.family = IpFamily::kIpv6;
-    if (IsMapped(prefix.address)) {
+    if (IsIpv4(prefix.address)) {
       return Wrong(text, "is IPv4, to be written as such");
     }
   } else {
@@ -115,7 +128,7 @@ std::string IpPrefixText(const IpPrefix& prefix) {
 
 std::string AddressText(const AddressBytes& address) {
   char text[INET6_ADDRSTRLEN] = "";
-  if (IsMapped(address)) {
+  if (IsIpv4(address)) {
     inet_ntop(AF_INET, address.data() + kIpv4Offset, text, sizeof(text));
   } else {
     inet_ntop(AF_INET6, address.data(), text, sizeof(text));

@@ -14,6 +14,15 @@ namespace netpolicy {
 
 using AddressBytes = std::array<uint8_t, 16>;
 
+// ::ffff:a.b.c.d, in network byte order.
+AddressBytes MappedAddress(const std::array<uint8_t, 4>& ipv4);
+
+// Whether it is one of these.
+bool IsIpv4(const AddressBytes& address);
+
+// 127.0.0.0/8 and ::1.
+bool IsLoopback(const AddressBytes& address);
+
 // Which addresses a prefix can hold.
 enum class IpFamily : uint8_t {
   kAny,   // every address there is; the length is 0

@@ -83,18 +83,13 @@ bool MatchesAll(const np_network_rule& rule) {
 // more, below ::ffff:0:0/96.
 using Place = std::pair<uint32_t, AddressBytes>;
 
-constexpr AddressBytes kIpv4Address = {0, 0, 0,    0,    0, 0, 0, 0,
-                                       0, 0, 0xff, 0xff, 0, 0, 0, 0};
-
-bool IsIpv4(const Place& place) {
-  return place.first >= kIpv4Length &&
-         std::equal(kIpv4Address.begin(), kIpv4Address.begin() + 12,
-                    place.second.begin());
+bool HoldsIpv4(const Place& place) {
+  return place.first >= kIpv4Length && IsIpv4(place.second);
 }
 
 bool Covers(const IpPrefix& prefix, const Place& place) {
   if (prefix.family == IpFamily::kAny) return true;
-  if ((prefix.family == IpFamily::kIpv4) != IsIpv4(place)) return false;
+  if ((prefix.family == IpFamily::kIpv4) != HoldsIpv4(place)) return false;
   return prefix.length <= place.first && Contains(prefix, place.second);
 }
 
@@ -103,7 +98,7 @@ void AddPlaces(const NetworkRules& rules, std::set<Place>& places) {
     places.emplace(rule.prefix.length, rule.prefix.address);
     // So that what is above holds no IPv4 address.
     if (rule.prefix.family != IpFamily::kIpv4) {
-      places.emplace(kIpv4Length, kIpv4Address);
+      places.emplace(kIpv4Length, MappedAddress({}));
     }
   }
 }
