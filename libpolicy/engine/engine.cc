@@ -28,6 +28,7 @@
 #include "libpolicy/model/explain.h"
 #include "libpolicy/model/interface.h"
 #include "libpolicy/model/interface_names.h"
+#include "libpolicy/model/network_image.h"
 
 namespace netpolicy {
 namespace {
@@ -277,7 +278,7 @@ absl::StatusOr<Explanation> Engine::Explain(const ExplainQuery& asked) {
     }
     explanation.verdicts.push_back(std::move(verdict));
   }
-  NP_RETURN_IF_ERROR(AddExhaustedQuotas(tables, explanation));
+  NP_RETURN_IF_ERROR(AddExhaustedQuotas(tables, place, explanation));
   return explanation;
 }
 
@@ -337,8 +338,14 @@ absl::StatusOr<EngineStatus> Engine::Status() {
     status.maps.push_back(std::move(entry));
   }
   NP_ASSIGN_OR_RETURN(status.losses, ReadLosses(tables));
-  NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, GetPolicy());
-  status.absent_interfaces = AbsentInterfaces(snapshot.policy);
+  TableCopy copy;
+  NP_RETURN_IF_ERROR(impl_->Read("read policy", [&](uint64_t active) {
+    CopyConfig(tables, active, copy);
+  }));
+  // Which has every interface that the policy names, without the UIDs' rules.
+  NP_ASSIGN_OR_RETURN(const NetworkSource source,
+                      ParseSource(copy.source.bytes));
+  status.absent_interfaces = AbsentInterfaces(source.policy);
   return status;
 }
 

@@ -8,11 +8,10 @@
 #include "bpf_progs/abi/reason.h"
 #include "libpolicy/base/status_macros.h"
 #include "libpolicy/engine/quota_tables.h"
+#include "libpolicy/model/reason.h"
 
 namespace netpolicy {
 namespace {
-
-constexpr char kReason[] = "quota";  // model/reason.cc
 
 bool Counts(const Quota& quota, Direction direction) {
   using Directions = QuotaDefinition::Directions;
@@ -26,36 +25,37 @@ std::string Text(const Quota& quota) {
                       " is used up: ", ToString(quota.definition));
 }
 
-}  // namespace
-
+// Those that refuse every packet of `query` in this direction.
 std::vector<ExplainedReason> ExhaustedQuotas(const std::vector<Quota>& quotas,
-                                             Uid uid, Direction direction,
-                                             absl::string_view interface) {
+                                             const ExplainQuery& query,
+                                             Direction direction, Place place) {
   std::vector<ExplainedReason> reasons;
   for (const Quota& quota : quotas) {
     const QuotaSubject& subject = quota.definition.subject;
     // As np_judge_quotas() in bpf_progs/lib/quota.h.
     const bool meant = subject.kind == QuotaSubject::Kind::kInterface
-                           ? subject.interface == interface
-                           : interface != "lo" &&
+                           ? subject.interface == query.interface
+                           : place != Place::kLoopback &&
                                  (subject.kind == QuotaSubject::Kind::kAll ||
-                                  subject.uid == uid);
+                                  subject.uid == query.uid);
     if (!meant || !quota.exhausted() || !Counts(quota, direction)) continue;
-    reasons.push_back(
-        {.number = NP_REASON_QUOTA, .name = kReason, .detail = Text(quota)});
+    reasons.push_back({.number = NP_REASON_QUOTA,
+                       .name = ReasonName(NP_REASON_QUOTA),
+                       .detail = Text(quota)});
   }
   return reasons;
 }
 
-absl::Status AddExhaustedQuotas(const Tables& tables,
+}  // namespace
+
+absl::Status AddExhaustedQuotas(const Tables& tables, Place place,
                                 Explanation& explanation) {
   if (!HasQuotas(tables)) return absl::OkStatus();
   NP_ASSIGN_OR_RETURN(const std::vector<Quota> quotas, ReadQuotas(tables));
   for (ExplainedVerdict& verdict : explanation.verdicts) {
     if (!verdict.reasons.empty()) continue;
     verdict.reasons =
-        ExhaustedQuotas(quotas, explanation.query.uid, verdict.direction,
-                        explanation.query.interface);
+        ExhaustedQuotas(quotas, explanation.query, verdict.direction, place);
   }
   return absl::OkStatus();
 }
