@@ -203,8 +203,11 @@ absl::StatusOr<std::vector<Quota>> PersistentQuotas::Quotas() {
 }
 
 absl::StatusOr<QuotaAlerts> PersistentQuotas::Alerts() {
-  // With what was crossed just now.
-  NP_RETURN_IF_ERROR(Refresh());
+  NP_ASSIGN_OR_RETURN(const std::vector<QuotaCrossing> crossings,
+                      engine_.QuotaCrossings());
+  // With what was crossed just now. Else what is used need not be saved for
+  // each who asks, only which crossings the kernel knows to be seen.
+  NP_RETURN_IF_ERROR(crossings.empty() ? Save(state_) : Refresh());
   return state_.alerts;
 }
 
