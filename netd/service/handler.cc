@@ -105,21 +105,15 @@ absl::StatusOr<service::Request> Decode(absl::string_view bytes) {
   return request;
 }
 
-class Call {
+}  // namespace
+
+// One request, and what becomes of it.
+class RequestHandler::Call {
  public:
-  Call(PolicyInterface& policy, const RequestHandler::Doctor& doctor,
-       CommitHistory* history, clat::ClatInterface* clat, UsageHistory* usage,
-       ChargingService* charging, QuotaKeeper* quotas, const Peer& peer,
-       const ChargingCaller& caller, absl::optional<int> descriptor,
-       const service::Request& request, service::Response& response,
-       CallRecord& record)
-      : policy_(policy),
-        doctor_(doctor),
-        history_(history),
-        clat_(clat),
-        usage_(usage),
-        charging_(charging),
-        quotas_(quotas),
+  Call(const Services& services, const Peer& peer, const ChargingCaller& caller,
+       absl::optional<int> descriptor, const service::Request& request,
+       service::Response& response, CallRecord& record)
+      : services_(services),
         peer_(peer),
         caller_(caller),
         descriptor_(descriptor),
@@ -164,30 +158,31 @@ class Call {
  private:
   absl::Status GetPolicy() {
     if (request_.get_policy().has_generation()) return GetPolicyAt();
-    NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot, policy_.GetPolicy());
+    NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot,
+                        services_.policy.GetPolicy());
     *response_.mutable_get_policy() = ToWire(snapshot);
     return absl::OkStatus();
   }
 
   absl::Status GetPolicyAt() {
-    if (history_ == nullptr) return NotServed();
-    NP_ASSIGN_OR_RETURN(
-        const PolicySnapshot snapshot,
-        history_->PolicyAt(Generation{request_.get_policy().generation()}));
+    if (services_.history == nullptr) return NotServed();
+    NP_ASSIGN_OR_RETURN(const PolicySnapshot snapshot,
+                        services_.history->PolicyAt(
+                            Generation{request_.get_policy().generation()}));
     *response_.mutable_get_policy() = ToWire(snapshot);
     return absl::OkStatus();
   }
 
   absl::Status Log() {
-    if (history_ == nullptr) return NotServed();
-    NP_ASSIGN_OR_RETURN(const CommitLogSnapshot log, history_->Log());
+    if (services_.history == nullptr) return NotServed();
+    NP_ASSIGN_OR_RETURN(const CommitLogSnapshot log, services_.history->Log());
     *response_.mutable_log() = ToWire(log);
     return absl::OkStatus();
   }
 
   absl::Status Refused() {
     NP_ASSIGN_OR_RETURN(*response_.mutable_refused(),
-                        RunRefused(request_.refused(), policy_));
+                        RunRefused(request_.refused(), services_.policy));
     return absl::OkStatus();
   }
 
@@ -200,8 +195,9 @@ class Call {
     NP_ASSIGN_OR_RETURN(CommitCall call, FromWire(request_.commit()));
     call.options.author = CommitAuthor{
         .uid = peer_.uid, .pid = peer_.pid, .command = peer_.command};
-    NP_ASSIGN_OR_RETURN(const CommitResult result,
-                        policy_.Commit(call.transaction, call.options));
+    NP_ASSIGN_OR_RETURN(
+        const CommitResult result,
+        services_.policy.Commit(call.transaction, call.options));
     *response_.mutable_commit() = ToWire(result);
     record_.generation = result.generation;
     return absl::OkStatus();
@@ -209,61 +205,62 @@ class Call {
 
   absl::Status Explain() {
     NP_ASSIGN_OR_RETURN(const ExplainQuery query, FromWire(request_.explain()));
-    NP_ASSIGN_OR_RETURN(const Explanation explanation, policy_.Explain(query));
+    NP_ASSIGN_OR_RETURN(const Explanation explanation,
+                        services_.policy.Explain(query));
     *response_.mutable_explain() = ToWire(explanation);
     return absl::OkStatus();
   }
 
   absl::Status Stats() {
-    NP_ASSIGN_OR_RETURN(const StatsSnapshot stats, policy_.Stats());
+    NP_ASSIGN_OR_RETURN(const StatsSnapshot stats, services_.policy.Stats());
     *response_.mutable_stats() = ToWire(stats);
     return absl::OkStatus();
   }
 
   absl::Status Status() {
-    NP_ASSIGN_OR_RETURN(const EngineStatus status, policy_.Status());
+    NP_ASSIGN_OR_RETURN(const EngineStatus status, services_.policy.Status());
     *response_.mutable_status() = ToWire(status);
     return absl::OkStatus();
   }
 
   absl::Status Doctor() {
-    if (!doctor_) return NotServed();
-    NP_ASSIGN_OR_RETURN(const DoctorReport report, doctor_());
+    if (!services_.doctor) return NotServed();
+    NP_ASSIGN_OR_RETURN(const DoctorReport report, services_.doctor());
     *response_.mutable_doctor() = ToWire(report);
     return absl::OkStatus();
   }
 
   absl::Status Clat() {
-    if (clat_ == nullptr) {
+    if (services_.clat == nullptr) {
       return absl::FailedPreconditionError(
           "call clat: this netd does not translate (clat_interfaces is not "
           "set)");
     }
     NP_ASSIGN_OR_RETURN(*response_.mutable_clat(),
-                        RunClat(request_.clat(), *clat_));
+                        RunClat(request_.clat(), *services_.clat));
     return absl::OkStatus();
   }
 
   absl::Status TagSocket() {
-    if (charging_ == nullptr) return NotServed();
-    NP_RETURN_IF_ERROR(
-        RunTagSocket(request_.tag_socket(), descriptor_, caller_, *charging_));
+    if (services_.charging == nullptr) return NotServed();
+    NP_RETURN_IF_ERROR(RunTagSocket(request_.tag_socket(), descriptor_, caller_,
+                                    *services_.charging));
     response_.mutable_tag_socket();
     return absl::OkStatus();
   }
 
   absl::Status CounterSet() {
-    if (charging_ == nullptr) return NotServed();
+    if (services_.charging == nullptr) return NotServed();
     NP_ASSIGN_OR_RETURN(
         *response_.mutable_counter_set(),
-        RunCounterSet(request_.counter_set(), caller_, *charging_));
+        RunCounterSet(request_.counter_set(), caller_, *services_.charging));
     return absl::OkStatus();
   }
 
   absl::Status Quota() {
-    if (quotas_ == nullptr) return NotServed();
+    if (services_.quotas == nullptr) return NotServed();
     NP_ASSIGN_OR_RETURN(*response_.mutable_quota(),
-                        RunQuota(request_.quota(), *quotas_));
+                        RunQuota(request_.quota(), *services_.quotas));
     switch (request_.quota().operation()) {
       case service::QuotaRequest::OPERATION_SET:
         record_.change = absl::StrCat("set ", response_.quota().id());
@@ -281,22 +278,16 @@ class Call {
   }
 
   absl::Status Usage() {
-    if (usage_ == nullptr) {
+    if (services_.usage == nullptr) {
       return absl::FailedPreconditionError(
           "call usage: this netd keeps no history (usage_seconds is 0)");
     }
     NP_ASSIGN_OR_RETURN(*response_.mutable_usage(),
-                        RunUsage(request_.usage(), *usage_));
+                        RunUsage(request_.usage(), *services_.usage));
     return absl::OkStatus();
   }
 
-  PolicyInterface& policy_;
-  const RequestHandler::Doctor& doctor_;
-  CommitHistory* const history_;
-  clat::ClatInterface* const clat_;
-  UsageHistory* const usage_;
-  ChargingService* const charging_;
-  QuotaKeeper* const quotas_;
+  const Services& services_;
   const Peer& peer_;
   const ChargingCaller& caller_;
   const absl::optional<int> descriptor_;
@@ -304,8 +295,6 @@ class Call {
   service::Response& response_;
   CallRecord& record_;
 };
-
-}  // namespace
 
 HandledRequest RequestHandler::Handle(const Peer& peer, absl::string_view bytes,
                                       absl::optional<int> descriptor) {
@@ -344,8 +333,7 @@ HandledRequest RequestHandler::Handle(const Peer& peer, absl::string_view bytes,
                          ? ChargingCaller::Authority::kAll
                          : ChargingCaller::Authority::kByPolicy};
     record.status =
-        Call(policy_, doctor_, history_, clat_, usage_, charging_, quotas_,
-             peer, caller, descriptor, *request, response, record)
+        Call(services_, peer, caller, descriptor, *request, response, record)
             .Run();
   }
   if (!record.status.ok()) {

@@ -54,23 +54,22 @@ class RequestHandler {
   // `history`, the calls that need it answer kUnimplemented.
   RequestHandler(PolicyInterface& policy, AccessRules rules, Doctor doctor,
                  CommitHistory* history = nullptr)
-      : policy_(policy),
-        rules_(rules),
-        doctor_(std::move(doctor)),
-        history_(history) {}
+      : rules_(rules), services_{policy, std::move(doctor), history} {}
 
   // Who translates between IPv4 and IPv6; must outlive the handler. Without it
   // the call answers kFailedPrecondition.
-  void set_clat(clat::ClatInterface* clat) { clat_ = clat; }
+  void set_clat(clat::ClatInterface* clat) { services_.clat = clat; }
 
   // Who charges traffic; likewise.
-  void set_charging(ChargingService* charging) { charging_ = charging; }
+  void set_charging(ChargingService* charging) {
+    services_.charging = charging;
+  }
 
   // Who keeps usage; likewise.
-  void set_usage(UsageHistory* usage) { usage_ = usage; }
+  void set_usage(UsageHistory* usage) { services_.usage = usage; }
 
   // Who keeps quotas; likewise.
-  void set_quotas(QuotaKeeper* quotas) { quotas_ = quotas; }
+  void set_quotas(QuotaKeeper* quotas) { services_.quotas = quotas; }
 
   // Answers one request of `peer`. The response carries what the policy's
   // method returned, or
@@ -86,14 +85,20 @@ class RequestHandler {
   const AccessRules& rules() const { return rules_; }
 
  private:
-  PolicyInterface& policy_;
+  // Whom calls are passed on to; null: nobody.
+  struct Services {
+    PolicyInterface& policy;
+    const Doctor doctor;
+    CommitHistory* const history;
+    clat::ClatInterface* clat = nullptr;
+    ChargingService* charging = nullptr;
+    UsageHistory* usage = nullptr;
+    QuotaKeeper* quotas = nullptr;
+  };
+  class Call;
+
   const AccessRules rules_;
-  const Doctor doctor_;
-  CommitHistory* const history_;
-  clat::ClatInterface* clat_ = nullptr;
-  ChargingService* charging_ = nullptr;
-  UsageHistory* usage_ = nullptr;
-  QuotaKeeper* quotas_ = nullptr;
+  Services services_;
 };
 
 // An encoded response that only says `status`, which is an error.
