@@ -13,14 +13,10 @@
 #include "absl/time/time.h"
 #include "libpolicy/base/status_macros.h"
 #include "netd/cli/commands.h"
+#include "netd/cli/units.h"
 
 namespace netpolicy::cli {
 namespace {
-
-// In UTC, so that it means the same wherever it is read.
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
 
 Json CommitJson(const CommitRecord& commit, Names& names) {
   Json changes = Json::array();
@@ -35,7 +31,7 @@ Json CommitJson(const CommitRecord& commit, Names& names) {
     author["command"] = TextJson(commit.author->command);
   }
   return {{"generation", ToInt(commit.generation)},
-          {"time", TimeText(commit.time)},
+          {"time", FormatUtc(commit.time)},
           {"author", std::move(author)},
           {"changes", std::move(changes)}};
 }
@@ -71,7 +67,7 @@ absl::Status RunLog(const LogCommand& command, Session& session) {
     const CommitRecord& commit = commits[i];
     if (i > 0) session.Print("\n");
     session.Print(absl::StrCat("generation ", ToInt(commit.generation), "  ",
-                               TimeText(commit.time), "  ",
+                               FormatUtc(commit.time), "  ",
                                AuthorText(commit, session), "\n"));
     PrintDifference(commit.difference, session);
   }

@@ -28,10 +28,6 @@ using Directions = QuotaDefinition::Directions;
 
 constexpr absl::Duration kInterval = absl::Milliseconds(200);
 
-std::string IsoTime(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
 std::string SubjectText(const QuotaSubject& subject, Session& session) {
   switch (subject.kind) {
     case QuotaSubject::Kind::kUid:
@@ -125,10 +121,10 @@ Json QuotaJson(const Quota& quota, Session& session) {
   json["crossed"] = quota.crossed;
   json["exhausted"] = quota.exhausted();
   const bool begun = quota.period_start != absl::InfinitePast();
-  json["period_start"] = begun ? Json(IsoTime(quota.period_start)) : Json();
+  json["period_start"] = begun ? Json(FormatUtc(quota.period_start)) : Json();
   const absl::Time end = EndOf(quota);
   json["period_end"] =
-      end == absl::InfiniteFuture() ? Json() : Json(IsoTime(end));
+      end == absl::InfiniteFuture() ? Json() : Json(FormatUtc(end));
   json["packets"] = quota.packets;
   json["bytes"] = quota.bytes;
   json["refused_packets"] = quota.refused_packets;
@@ -137,7 +133,7 @@ Json QuotaJson(const Quota& quota, Session& session) {
 }
 
 Json AlertJson(const QuotaAlert& alert, Session& session) {
-  Json json = {{"alert", alert.number}, {"time", IsoTime(alert.time)}};
+  Json json = {{"alert", alert.number}, {"time", FormatUtc(alert.time)}};
   json.update(QuotaJson(alert.quota, session));
   return json;
 }
@@ -151,8 +147,8 @@ std::string Line(const QuotaAlert& alert, Session& session) {
                                   Json::error_handler_t::replace),
                         "\n");
   }
-  return absl::StrCat(IsoTime(alert.time), "  alert ", alert.number, "  quota ",
-                      ToInt(alert.quota.id), "  ",
+  return absl::StrCat(FormatUtc(alert.time), "  alert ", alert.number,
+                      "  quota ", ToInt(alert.quota.id), "  ",
                       WhatText(alert.quota.definition, session), "\n");
 }
 
@@ -275,7 +271,7 @@ absl::Status RunQuotaAlerts(const QuotaAlertsCommand& command,
                    {"quota", TextTable::kRight},
                    {"what"}});
   for (const QuotaAlert& alert : alerts.list) {
-    table.AddRow({absl::StrCat(alert.number), IsoTime(alert.time),
+    table.AddRow({absl::StrCat(alert.number), FormatUtc(alert.time),
                   absl::StrCat(ToInt(alert.quota.id)),
                   WhatText(alert.quota.definition, session)});
   }

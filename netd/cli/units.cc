@@ -38,4 +38,8 @@ std::string FormatCount(uint64_t count) {
   return digits;
 }
 
+std::string FormatUtc(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
+}
+
 }  // namespace netpolicy::cli

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/time/time.h"
+
 namespace netpolicy::cli {
 
 // Bytes for the eye, three digits at least and rounded down, so that nothing is
@@ -14,6 +16,10 @@ std::string FormatBytes(uint64_t bytes);
 
 // A whole number with its thousands apart: "1,234,567".
 std::string FormatCount(uint64_t count);
+
+// "2026-11-27T10:00:00Z": in UTC, so that it means the same wherever it is
+// read.
+std::string FormatUtc(absl::Time time);
 
 }  // namespace netpolicy::cli
 

@@ -35,9 +35,7 @@ std::string StartText(const UsageCommand& command, const UsageRow& row) {
 }
 
 std::string IsoTime(const UsageRow& row) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ",
-                          absl::FromUnixSeconds(row.start),
-                          absl::UTCTimeZone());
+  return FormatUtc(absl::FromUnixSeconds(row.start));
 }
 
 std::string WhatText(const UsageCommand& command, const UsageRow& row,

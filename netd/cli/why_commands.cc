@@ -24,10 +24,6 @@ namespace {
 // How often `reasons` asks again when the policy changed between two answers.
 constexpr int kAttempts = 10;
 
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", time, absl::UTCTimeZone());
-}
-
 std::string PeerText(const RefusedPeer& peer) {
   const std::string address = AddressText(peer.remote);
   if (peer.remote_port == 0) return address;
@@ -115,7 +111,7 @@ Json RefusalsJson(const Refusals& refusals, Names& names) {
          {"remote_port",
           peer.remote_port == 0 ? Json() : Json(peer.remote_port)},
          {"count", peer.count},
-         {"last", TimeText(peer.last)},
+         {"last", FormatUtc(peer.last)},
          {"reasons", ReasonsJson(peer.explained)}});
   }
   json["peers"] = std::move(peers);
@@ -230,7 +226,8 @@ absl::Status RunWhy(const WhyCommand& command, Session& session) {
       why.push_back(
           absl::StrCat(Printable(reason.name), ": ", Printable(reason.detail)));
     }
-    peers.AddRow({TimeText(peer.last), std::string(RefusedText(peer.direction)),
+    peers.AddRow({FormatUtc(peer.last),
+                  std::string(RefusedText(peer.direction)),
                   ProtocolText(peer.protocol), PeerText(peer),
                   FormatCount(peer.count), why.empty() ? "-" : why[0]});
     for (size_t i = 1; i < why.size(); ++i) {
