@@ -4,7 +4,6 @@
 
 #include <dirent.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <memory>
 #include <vector>
@@ -15,8 +14,8 @@
 #include "libpolicy/base/unique_fd.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "netd/service/client.h"
+#include "netd/service/testing/client_fixture.h"
 #include "netd/service/testing/fake_charging.h"
-#include "netd/service/testing/test_server.h"
 
 namespace netpolicy {
 namespace {
@@ -25,12 +24,9 @@ using ::netpolicy::testing::FakeCharging;
 using ::netpolicy::testing::IsOk;
 using ::netpolicy::testing::IsOkAndHolds;
 using ::netpolicy::testing::StatusIs;
-using ::netpolicy::testing::TestServer;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-constexpr absl::Duration kDeadline = absl::Seconds(20);
 
 size_t OpenDescriptors() {
   DIR* const directory = opendir("/proc/self/fd");
@@ -40,24 +36,7 @@ size_t OpenDescriptors() {
   return count;
 }
 
-TestServer::Options AsOwner() {
-  TestServer::Options options;
-  options.rules.own_uid = geteuid();
-  return options;
-}
-
-class ClientChargingTest : public ::testing::Test {
- protected:
-  ClientChargingTest() : server_(AsOwner()) {
-    absl::StatusOr<std::unique_ptr<Client>> client =
-        Client::Connect(server_.path(), kDeadline);
-    EXPECT_THAT(client, IsOk());
-    if (client.ok()) client_ = *std::move(client);
-  }
-
-  TestServer server_;
-  std::unique_ptr<Client> client_;
-};
+using ClientChargingTest = ::netpolicy::testing::ClientFixture;
 
 TEST_F(ClientChargingTest, ATaggedSocketArrivesAndNothingOfItStays) {
   constexpr int kCalls = 10000;
@@ -72,7 +51,7 @@ TEST_F(ClientChargingTest, ATaggedSocketArrivesAndNothingOfItStays) {
                                           .charge = Uid{10007}}),
         IsOk());
   }
-  const absl::Time deadline = absl::Now() + kDeadline;
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
   while (OpenDescriptors() > before && absl::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(10));
   }

@@ -19,6 +19,7 @@
 #include "libpolicy/testing/scratch_dir.h"
 #include "libpolicy/testing/status_matchers.h"
 #include "netd/service/frame.h"
+#include "netd/service/testing/client_fixture.h"
 #include "netd/service/testing/test_server.h"
 #include "netd/service/unix_address.h"
 
@@ -38,9 +39,8 @@ using ::testing::StartsWith;
 
 constexpr absl::Duration kDeadline = absl::Seconds(10);
 
-TestServer::Options AsOwner() {
+TestServer::Options WithDoctor() {
   TestServer::Options options;
-  options.rules.own_uid = geteuid();
   options.doctor = [] {
     return DoctorReport{
         {.name = "btf",
@@ -64,17 +64,9 @@ TestServer::Options AsOwner() {
   return options;
 }
 
-class ClientTest : public ::testing::Test {
+class ClientTest : public ::netpolicy::testing::ClientFixture {
  protected:
-  ClientTest() : server_(AsOwner()) {
-    absl::StatusOr<std::unique_ptr<Client>> client =
-        Client::Connect(server_.path(), kDeadline);
-    EXPECT_THAT(client, IsOk());
-    if (client.ok()) client_ = *std::move(client);
-  }
-
-  TestServer server_;
-  std::unique_ptr<Client> client_;
+  ClientTest() : ClientFixture(WithDoctor()) {}
 };
 
 TEST_F(ClientTest, GetPolicyArrives) {
