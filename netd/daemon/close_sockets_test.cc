@@ -6,14 +6,10 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "clat/testing/program.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/kernel/probe_network.h"
@@ -21,8 +17,7 @@
 #include "libpolicy/testing/errno_status.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/status_matchers.h"
-#include "libpolicy/testing/veth_pair.h"
-#include "netd/daemon/netd_process.h"
+#include "netd/daemon/netd_network_fixture.h"
 
 namespace netpolicy::testing {
 namespace {
@@ -35,52 +30,26 @@ constexpr uid_t kApp = 10007;
 constexpr uid_t kOther = 10008;
 constexpr uint16_t kPort = 4002;
 
-class NetdCloseSocketsTest : public NetdFixture {
+class NetdCloseSocketsTest : public NetdNetworkFixture {
  protected:
   void SetUp() override {
-    NetdFixture::SetUp();
+    NetdNetworkFixture::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    auto app = NetNamespace::Create();
-    auto peer = NetNamespace::Create();
-    ASSERT_THAT(app, IsOk());
-    ASSERT_THAT(peer, IsOk());
-    app_.emplace(*std::move(app));
-    peer_.emplace(*std::move(peer));
-    auto veth = VethPair::Create(*app_, *peer_);
-    ASSERT_THAT(veth, IsOk());
-    veth_.emplace(*std::move(veth));
-    NetdProcess::Options options = With();
-    options.child.netns = app_->fd();
-    netd_ = StartReady(options);
-    ASSERT_NE(netd_, nullptr);
+    StartNetd();
   }
 
-  // What it printed; other exit codes than 0 are in its last line.
-  std::string Ndc(const std::string& arguments) {
-    auto result = clat::testing::RunProgram(
-        *peer_,
-        {"/bin/sh", "-c",
-         absl::StrCat("netd/cli/ndc --socket ", Socket(), " ", arguments,
-                      " 2>&1 || echo exit code $?")},
-        absl::Seconds(20));
-    return result.ok() ? result->output
-                       : std::string(result.status().message());
+  // What it printed, run in another network namespace than netd; other exit
+  // codes than 0 are in its last line.
+  std::string Ndc(const std::string& words) const {
+    const Said said = RunNdc(words, &*peer_);
+    if (said.code == 0) return said.text;
+    return absl::StrCat(said.text, "exit code ", said.code, "\n");
   }
-
-  absl::StatusOr<Actor> Spawn(uid_t uid) {
-    return Actor::Spawn(
-        {.uid = uid, .cgroup = cgroup_->path(), .netns = app_->fd()});
-  }
-
-  std::optional<NetNamespace> app_;
-  std::optional<NetNamespace> peer_;
-  std::optional<VethPair> veth_;
-  std::unique_ptr<NetdProcess> netd_;
 };
 
 TEST_F(NetdCloseSocketsTest, NdcSaysHowManyWereClosed) {
   {
-    auto inside = ScopedNetns::Enter(*app_);
+    auto inside = ScopedNetns::Enter(*ns_);
     ASSERT_THAT(inside, IsOk());
     if (!SocketsCanBeDestroyed(SOCK_STREAM).value_or(false)) {
       GTEST_SKIP() << "needs CONFIG_INET_DIAG_DESTROY";
@@ -88,8 +57,8 @@ TEST_F(NetdCloseSocketsTest, NdcSaysHowManyWereClosed) {
   }
   auto server = Actor::Spawn({.netns = peer_->fd()});
   ASSERT_THAT(server, IsOk());
-  auto app = Spawn(kApp);
-  auto other = Spawn(kOther);
+  auto app = SpawnApp(kApp);
+  auto other = SpawnApp(kOther);
   ASSERT_THAT(app, IsOk());
   ASSERT_THAT(other, IsOk());
   // Of each application one connection over IPv4 and one over IPv6.
@@ -161,7 +130,7 @@ TEST_F(NetdCloseSocketsTest, InterfacesThatAreNotThereAreNamed) {
   // The dump is still a policy.
   EXPECT_EQ(Ndc("dump | netd/cli/ndc --socket " + Socket() + " apply -"),
             "nothing to change, generation 2\n");
-  ASSERT_THAT(app_->RenameLink("eth0", "eth7"), IsOk());
+  ASSERT_THAT(ns_->RenameLink("eth0", "eth7"), IsOk());
   EXPECT_THAT(Ndc("status"), HasSubstr("now  eth0, wg*"));
 }
 

@@ -6,22 +6,18 @@
 #include <netinet/in.h>
 
 #include <cerrno>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "clat/testing/program.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/testing/actor.h"
 #include "libpolicy/testing/errno_status.h"
-#include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/status_matchers.h"
-#include "libpolicy/testing/veth_pair.h"
-#include "netd/daemon/netd_process.h"
+#include "netd/daemon/netd_network_fixture.h"
 
 namespace netpolicy::testing {
 namespace {
@@ -131,57 +127,34 @@ std::vector<Row> Rows() {
   };
 }
 
-class CommandsTest : public NetdFixture {
+class CommandsTest : public NetdNetworkFixture {
  protected:
   void SetUp() override {
-    NetdFixture::SetUp();
+    NetdNetworkFixture::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    auto ns = NetNamespace::Create();
-    ASSERT_THAT(ns, IsOk());
-    ns_.emplace(*std::move(ns));
-    auto far = NetNamespace::Create();
-    ASSERT_THAT(far, IsOk());
-    far_.emplace(*std::move(far));
-    auto veth = VethPair::Create(*ns_, *far_);
-    ASSERT_THAT(veth, IsOk());
-    veth_.emplace(*std::move(veth));
-    NetdProcess::Options options = With();
-    options.child.netns = ns_->fd();
-    netd_ = StartReady(options);
-    ASSERT_NE(netd_, nullptr);
-    auto app = Actor::Spawn(
-        {.uid = kApp, .cgroup = cgroup_->path(), .netns = ns_->fd()});
+    StartNetd();
+    if (HasFatalFailure()) return;
+    auto app = SpawnApp(kApp);
     ASSERT_THAT(app, IsOk());
     app_.emplace(*std::move(app));
-    auto peer = Actor::Spawn({.netns = far_->fd()});
-    ASSERT_THAT(peer, IsOk());
-    peer_.emplace(*std::move(peer));
+    auto far = Actor::Spawn({.netns = peer_->fd()});
+    ASSERT_THAT(far, IsOk());
+    far_.emplace(*std::move(far));
   }
 
   // What ndc prints; fails the test unless its exit code is `code`.
-  std::string Ndc(const std::string& words, int code = 0) {
-    const auto result = clat::testing::RunProgram(
-        *ns_,
-        {"/bin/sh", "-c",
-         absl::StrCat("exec netd/cli/ndc --socket ", Socket(), " ", words)},
-        absl::Seconds(20));
-    EXPECT_THAT(result, IsOk());
-    if (!result.ok()) return "";
-    EXPECT_EQ(result->exit_code, code) << "ndc " << words << "\n"
-                                       << result->output;
-    return result->output;
+  std::string Ndc(const std::string& words, int code = 0) const {
+    const Said said = RunNdc(words);
+    EXPECT_EQ(said.code, code) << "ndc " << words << "\n" << said.text;
+    return said.text;
   }
 
   static int SendErrno(Actor& from, ActorSocket socket, const Endpoint& to) {
     return ErrnoOf(from.SendTo(socket, to, "x").status());
   }
 
-  std::optional<NetNamespace> ns_;
-  std::optional<NetNamespace> far_;
-  std::optional<VethPair> veth_;
-  std::unique_ptr<NetdProcess> netd_;
   std::optional<Actor> app_;
-  std::optional<Actor> peer_;
+  std::optional<Actor> far_;  // behind eth0, in no cgroup of netd's
 };
 
 TEST_F(CommandsTest, WhatIsSaidIsWhatSocketsMeet) {
@@ -232,10 +205,10 @@ TEST_F(CommandsTest, AddressesThatAreReachedOverOneInterfaceOnly) {
   auto server = app_->UdpSocket(AF_INET);
   ASSERT_THAT(server, IsOk());
   ASSERT_THAT(app_->Bind(*server, {"10.77.0.1", 7007}), IsOk());
-  auto client = peer_->UdpSocket(AF_INET);
+  auto client = far_->UdpSocket(AF_INET);
   ASSERT_THAT(client, IsOk());
   const auto arrives = [&] {
-    EXPECT_EQ(SendErrno(*peer_, *client, {"10.77.0.1", 7007}), 0);
+    EXPECT_EQ(SendErrno(*far_, *client, {"10.77.0.1", 7007}), 0);
     return app_->Receive(*server, absl::Milliseconds(300)).ok();
   };
   EXPECT_TRUE(arrives());
@@ -251,10 +224,10 @@ TEST_F(CommandsTest, AddressesThatAreReachedOverOneInterfaceOnly) {
 }
 
 TEST_F(CommandsTest, ABlockedConnectFailsAtOnceAndWhySaysSo) {
-  auto listener = peer_->TcpSocket(AF_INET);
+  auto listener = far_->TcpSocket(AF_INET);
   ASSERT_THAT(listener, IsOk());
-  ASSERT_THAT(peer_->Bind(*listener, {"10.77.0.2", 443}), IsOk());
-  ASSERT_THAT(peer_->Listen(*listener), IsOk());
+  ASSERT_THAT(far_->Bind(*listener, {"10.77.0.2", 443}), IsOk());
+  ASSERT_THAT(far_->Listen(*listener), IsOk());
   Ndc("rule add deny 10007 --prefix 10.77.0.0/24 --protocol tcp --ports 443");
   auto socket = app_->TcpSocket(AF_INET);
   ASSERT_THAT(socket, IsOk());

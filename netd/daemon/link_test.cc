@@ -5,9 +5,6 @@
 #include <netinet/in.h>
 
 #include <cerrno>
-#include <memory>
-#include <optional>
-#include <string>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -15,10 +12,8 @@
 #include "gtest/gtest.h"
 #include "libpolicy/testing/actor.h"
 #include "libpolicy/testing/errno_status.h"
-#include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/status_matchers.h"
-#include "libpolicy/testing/veth_pair.h"
-#include "netd/daemon/netd_process.h"
+#include "netd/daemon/netd_network_fixture.h"
 
 namespace netpolicy::testing {
 namespace {
@@ -29,24 +24,12 @@ using ::testing::Not;
 constexpr uid_t kApp = 10007;
 const Endpoint kPeer = {"10.77.0.2", 9};
 
-class NetdLinkTest : public NetdFixture {
+class NetdLinkTest : public NetdNetworkFixture {
  protected:
   void SetUp() override {
-    NetdFixture::SetUp();
+    NetdNetworkFixture::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    auto ns = NetNamespace::Create();
-    ASSERT_THAT(ns, IsOk());
-    ns_.emplace(*std::move(ns));
-    auto peer = NetNamespace::Create();
-    ASSERT_THAT(peer, IsOk());
-    peer_.emplace(*std::move(peer));
-    auto veth = VethPair::Create(*ns_, *peer_);
-    ASSERT_THAT(veth, IsOk());
-    veth_.emplace(*std::move(veth));
-    NetdProcess::Options options = With();
-    options.child.netns = ns_->fd();
-    netd_ = StartReady(options);
-    ASSERT_NE(netd_, nullptr);
+    StartNetd();
   }
 
   // Waits until sendto(2) of the socket gives `error` (0: none).
@@ -59,17 +42,11 @@ class NetdLinkTest : public NetdFixture {
     }
     return false;
   }
-
-  std::optional<NetNamespace> ns_;
-  std::optional<NetNamespace> peer_;
-  std::optional<VethPair> veth_;
-  std::unique_ptr<NetdProcess> netd_;
 };
 
 TEST_F(NetdLinkTest, AnOpenFlowMeetsTheNewNameOfItsInterface) {
   ASSERT_THAT(Commit({SetUidInterfaces{Uid{kApp}, {"eth0"}}}), IsOk());
-  auto app = Actor::Spawn(
-      {.uid = kApp, .cgroup = cgroup_->path(), .netns = ns_->fd()});
+  auto app = SpawnApp(kApp);
   ASSERT_THAT(app, IsOk());
   auto socket = app->UdpSocket(AF_INET);
   ASSERT_THAT(socket, IsOk());

@@ -2,7 +2,6 @@
 //
 // Quotas under the real netd and ndc, with real packets.
 
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,18 +13,15 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/engine/engine.h"
 #include "libpolicy/testing/actor.h"
 #include "libpolicy/testing/errno_status.h"
-#include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/process.h"
 #include "libpolicy/testing/status_matchers.h"
-#include "libpolicy/testing/veth_pair.h"
-#include "netd/daemon/netd_process.h"
+#include "netd/daemon/netd_network_fixture.h"
 #include "netd/daemon/quota_file.h"
 
 namespace netpolicy::testing {
@@ -39,22 +35,12 @@ using ::testing::SizeIs;
 constexpr uid_t kApp = 10007;
 constexpr uint64_t kPacket = 100;  // bytes on the wire
 
-class NetdQuotaTest : public NetdFixture {
+class NetdQuotaTest : public NetdNetworkFixture {
  protected:
   void SetUp() override {
-    NetdFixture::SetUp();
+    NetdNetworkFixture::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    auto ns = NetNamespace::Create();
-    ASSERT_THAT(ns, IsOk());
-    ns_.emplace(*std::move(ns));
-    auto peer = NetNamespace::Create();
-    ASSERT_THAT(peer, IsOk());
-    peer_.emplace(*std::move(peer));
-    auto veth = VethPair::Create(*ns_, *peer_);
-    ASSERT_THAT(veth, IsOk());
-    veth_.emplace(*std::move(veth));
-    auto app = Actor::Spawn(
-        {.uid = kApp, .cgroup = cgroup_->path(), .netns = ns_->fd()});
+    auto app = SpawnApp(kApp);
     ASSERT_THAT(app, IsOk());
     app_.emplace(*std::move(app));
   }
@@ -62,10 +48,8 @@ class NetdQuotaTest : public NetdFixture {
   // Where usage is saved rarely, what is on the disk is there for other
   // reasons.
   void StartNetd(const char* seconds = "--usage-seconds=3600") {
-    NetdProcess::Options options = With({seconds});
-    options.child.netns = ns_->fd();
-    netd_ = StartReady(options);
-    ASSERT_NE(netd_, nullptr);
+    NetdNetworkFixture::StartNetd({seconds});
+    if (HasFatalFailure()) return;
     // Made under the programs' eyes.
     if (socket_.fd_in_actor < 0) {
       auto socket = app_->UdpSocket(AF_INET);
@@ -93,33 +77,6 @@ class NetdQuotaTest : public NetdFixture {
     return quotas.ok() && quotas->size() == 1 ? (*quotas)[0] : Quota();
   }
 
-  struct Said {
-    int code = -1;
-    std::string text;
-  };
-  Said Ndc(const std::string& arguments) {
-    const std::string log = dir_->File("ndc.out");
-    ChildOptions options;
-    options.netns = ns_->fd();
-    std::vector<std::string> words =
-        absl::StrSplit(arguments, ' ', absl::SkipEmpty());
-    words.insert(words.begin(), {"netd/cli/ndc", "--socket", Socket()});
-    auto child = ChildProcess::Start(options, [&] {
-      const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-      dup2(out, STDOUT_FILENO);
-      dup2(out, STDERR_FILENO);
-      std::vector<char*> argv;
-      for (std::string& word : words) argv.push_back(word.data());
-      argv.push_back(nullptr);
-      execv(argv[0], argv.data());
-      return 127;
-    });
-    EXPECT_THAT(child, IsOk());
-    if (!child.ok()) return {};
-    const int code = child->Wait(absl::Seconds(20)).value_or(-1);
-    return {code, ContentOf(log)};
-  }
-
   // Until netd has logged it.
   bool ComesToSay(const std::string& text) {
     for (int i = 0; i < 1000; ++i) {
@@ -129,45 +86,41 @@ class NetdQuotaTest : public NetdFixture {
     return false;
   }
 
-  std::optional<NetNamespace> ns_;
-  std::optional<NetNamespace> peer_;
-  std::optional<VethPair> veth_;
   std::optional<Actor> app_;
   ActorSocket socket_;
-  std::unique_ptr<NetdProcess> netd_;
 };
 
 TEST_F(NetdQuotaTest, ALimitRefusesWhatIsTooMuchAndEverybodySaysWhy) {
   StartNetd();
-  Said said = Ndc("quota set uid:10007 limit 350 --dir out");
+  Said said = RunNdc("quota set uid:10007 limit 350 --dir out");
   EXPECT_EQ(said.text, "quota 1: limit 350 B (out) of uid 10007\n");
   EXPECT_EQ(said.code, 0);
-  EXPECT_EQ(Ndc("explain --uid 10007 --dir out").code, 0);
+  EXPECT_EQ(RunNdc("explain --uid 10007 --dir out").code, 0);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(Out(), i < 3) << i;
   const Quota quota = TheQuota();
   EXPECT_EQ(quota.used, 3 * kPacket);
   EXPECT_EQ(quota.refused_packets, 2u);
   EXPECT_EQ(quota.refused_bytes, 2 * kPacket);
-  said = Ndc("why 10007");
+  said = RunNdc("why 10007");
   EXPECT_THAT(said.text, HasSubstr("quota"));
   EXPECT_THAT(said.text, HasSubstr("quota 1 had no room for it: limit of 350 "
                                    "outgoing bytes for uid 10007"));
   EXPECT_TRUE(ComesToSay("event=quota_crossed alert=1 quota=1 "));
 
   // Used up to the last byte it refuses everything that counts.
-  EXPECT_EQ(Ndc("quota set uid:10007 limit 300 --dir out").text,
+  EXPECT_EQ(RunNdc("quota set uid:10007 limit 300 --dir out").text,
             "quota 1: limit 300 B (out) of uid 10007\n");
-  said = Ndc("explain --uid 10007 --dir out");
+  said = RunNdc("explain --uid 10007 --dir out");
   EXPECT_EQ(said.code, 3);
   EXPECT_THAT(said.text, HasSubstr("quota 1 is used up: limit of 300 outgoing "
                                    "bytes for uid 10007"));
-  EXPECT_EQ(Ndc("explain --uid 10007 --dir in").code, 0);
-  EXPECT_EQ(Ndc("explain --uid 10008 --dir out").code, 0);
-  EXPECT_EQ(Ndc("explain --uid 10007 --dir out --iface lo").code, 0);
-  EXPECT_THAT(Ndc("quota list").text, HasSubstr("used up"));
-  EXPECT_EQ(Ndc("quota reset 1").code, 0);
+  EXPECT_EQ(RunNdc("explain --uid 10007 --dir in").code, 0);
+  EXPECT_EQ(RunNdc("explain --uid 10008 --dir out").code, 0);
+  EXPECT_EQ(RunNdc("explain --uid 10007 --dir out --iface lo").code, 0);
+  EXPECT_THAT(RunNdc("quota list").text, HasSubstr("used up"));
+  EXPECT_EQ(RunNdc("quota reset 1").code, 0);
   EXPECT_TRUE(Out());
-  EXPECT_EQ(Ndc("quota remove 1").code, 0);
+  EXPECT_EQ(RunNdc("quota remove 1").code, 0);
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(Out()) << i;
   EXPECT_THAT(netd_->Output(), HasSubstr("event=quota_changed uid=0 "));
   EXPECT_THAT(netd_->Output(), HasSubstr("change=\"remove 1\""));
@@ -175,21 +128,21 @@ TEST_F(NetdQuotaTest, ALimitRefusesWhatIsTooMuchAndEverybodySaysWhy) {
 
 TEST_F(NetdQuotaTest, AnInterfaceAndEverythingHaveQuotasToo) {
   StartNetd();
-  ASSERT_EQ(Ndc("quota set iface:eth0 limit 2packets --dir out").code, 0);
+  ASSERT_EQ(RunNdc("quota set iface:eth0 limit 2packets --dir out").code, 0);
   EXPECT_TRUE(Out());
   EXPECT_TRUE(Out());
   EXPECT_FALSE(Out());
-  EXPECT_EQ(Ndc("explain --uid 10007 --dir out --iface eth0").code, 3);
-  EXPECT_EQ(Ndc("explain --uid 10007 --dir out --iface lo").code, 0);
-  ASSERT_EQ(Ndc("quota remove 1").code, 0);
-  ASSERT_EQ(Ndc("quota set global limit 0 --dir out").code, 0);
+  EXPECT_EQ(RunNdc("explain --uid 10007 --dir out --iface eth0").code, 3);
+  EXPECT_EQ(RunNdc("explain --uid 10007 --dir out --iface lo").code, 0);
+  ASSERT_EQ(RunNdc("quota remove 1").code, 0);
+  ASSERT_EQ(RunNdc("quota set global limit 0 --dir out").code, 0);
   EXPECT_FALSE(Out());
-  EXPECT_EQ(Ndc("explain --uid 1 --dir out").code, 3);
+  EXPECT_EQ(RunNdc("explain --uid 1 --dir out").code, 3);
 }
 
 TEST_F(NetdQuotaTest, KilledItKeepsWhatIsUsed) {
   StartNetd();
-  ASSERT_EQ(Ndc("quota set uid:10007 limit 1000 --dir out").code, 0);
+  ASSERT_EQ(RunNdc("quota set uid:10007 limit 1000 --dir out").code, 0);
   EXPECT_TRUE(Out());
   netd_->Kill();
   EXPECT_TRUE(Out());
@@ -202,7 +155,8 @@ TEST_F(NetdQuotaTest, KilledItKeepsWhatIsUsed) {
 TEST_F(NetdQuotaTest, AfterABootLimitAndUseAreInForceAgain) {
   StartNetd("--usage-seconds=1");
   ASSERT_EQ(
-      Ndc("quota set uid:10007 limit 500 --dir out --period monthly:31").code,
+      RunNdc("quota set uid:10007 limit 500 --dir out --period monthly:31")
+          .code,
       0);
   const QuotaDefinition before = TheQuota().definition;
   EXPECT_TRUE(Out());
@@ -270,8 +224,8 @@ TEST_F(NetdQuotaTest, APeriodThatEndedWhileTheMachineWasOffBegins) {
 
 TEST_F(NetdQuotaTest, AnAlertIsToldOnceAlsoWhenNetdWasDown) {
   StartNetd();
-  ASSERT_EQ(Ndc("quota set uid:10007 alert 2packets --dir out").code, 0);
-  EXPECT_EQ(Ndc("quota alerts").text, "there are no alerts\n");
+  ASSERT_EQ(RunNdc("quota set uid:10007 alert 2packets --dir out").code, 0);
+  EXPECT_EQ(RunNdc("quota alerts").text, "there are no alerts\n");
   EXPECT_TRUE(Out());
   netd_->Kill();
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Out()) << i;
@@ -294,28 +248,26 @@ TEST_F(NetdQuotaTest, AnAlertIsToldOnceAlsoWhenNetdWasDown) {
   EXPECT_TRUE(Out());
   EXPECT_THAT(Connect()->Alerts()->list, SizeIs(1));
   EXPECT_THAT(netd_->Output(), Not(HasSubstr("quota_crossed")));
-  EXPECT_THAT(Ndc("quota alerts --acknowledge").text,
+  EXPECT_THAT(RunNdc("quota alerts --acknowledge").text,
               HasSubstr("alert 2 packets (out) of uid 10007"));
   netd_->Kill();
   StartNetd();
-  EXPECT_EQ(Ndc("quota alerts").text, "there are no alerts\n");
+  EXPECT_EQ(RunNdc("quota alerts").text, "there are no alerts\n");
 }
 
 TEST_F(NetdQuotaTest, WhoWatchesIsToldWhenItHappens) {
   StartNetd();
-  ASSERT_EQ(Ndc("quota set uid:10007 alert 1packets --dir out").code, 0);
+  ASSERT_EQ(RunNdc("quota set uid:10007 alert 1packets --dir out").code, 0);
   EXPECT_TRUE(Out());
   // Nobody asks, and nothing is due for an hour.
   EXPECT_TRUE(ComesToSay("event=quota_crossed alert=1 quota=1 "));
   EXPECT_THAT(
-      Ndc("quota watch --all --count 1").text,
+      RunNdc("quota watch --all --count 1").text,
       HasSubstr("alert 1  quota 1  alert 1 packets (out) of uid 10007"));
 }
 
 TEST_F(NetdQuotaTest, WhoMayOnlyReadMayNotChange) {
-  NetdProcess::Options options = With({"--read-group=65533"});
-  options.child.netns = ns_->fd();
-  netd_ = StartReady(options);
+  NetdNetworkFixture::StartNetd({"--read-group=65533"});
   ASSERT_NE(netd_, nullptr);
   ChildOptions reader;
   reader.uid = kApp;
