@@ -426,14 +426,10 @@ TEST_P(LiveFlowTest, AnSctpAssociation) {
   }
 }
 
-std::string KindName(const ::testing::TestParamInfo<UplinkKind>& info) {
-  return info.param == UplinkKind::kEthernet ? "Ethernet" : "RawIp";
-}
-
 INSTANTIATE_TEST_SUITE_P(Uplink, LiveFlowTest,
                          ::testing::Values(UplinkKind::kEthernet,
                                            UplinkKind::kRawIp),
-                         KindName);
+                         testing::UplinkKindName);
 
 }  // namespace
 }  // namespace netpolicy::clat

@@ -347,18 +347,14 @@ TEST_P(TrafficTest, TheNat64MovesUnderTraffic) {
               IsOkAndHolds(HasSubstr(" 0% packet loss")));
 }
 
-std::string KindName(const ::testing::TestParamInfo<UplinkKind>& info) {
-  return info.param == UplinkKind::kEthernet ? "Ethernet" : "RawIp";
-}
-
 INSTANTIATE_TEST_SUITE_P(Uplink, TrafficTest,
                          ::testing::Values(UplinkKind::kEthernet,
                                            UplinkKind::kRawIp),
-                         KindName);
+                         testing::UplinkKindName);
 INSTANTIATE_TEST_SUITE_P(Uplink, TransferTest,
                          ::testing::Values(UplinkKind::kEthernet,
                                            UplinkKind::kRawIp),
-                         KindName);
+                         testing::UplinkKindName);
 
 }  // namespace
 }  // namespace netpolicy::clat

@@ -407,18 +407,14 @@ TEST_P(SeveralUplinksTest, TheOtherTakesOverAndKeepsItsOwn) {
   EXPECT_THAT(SeenByTheServer(*again), StartsWith(Testbed::kPool4));
 }
 
-std::string KindName(const ::testing::TestParamInfo<UplinkKind>& info) {
-  return info.param == UplinkKind::kEthernet ? "Ethernet" : "RawIp";
-}
-
 INSTANTIATE_TEST_SUITE_P(Uplink, UplinkChangeTest,
                          ::testing::Values(UplinkKind::kEthernet,
                                            UplinkKind::kRawIp),
-                         KindName);
+                         testing::UplinkKindName);
 INSTANTIATE_TEST_SUITE_P(Uplink, SeveralUplinksTest,
                          ::testing::Values(UplinkKind::kEthernet,
                                            UplinkKind::kRawIp),
-                         KindName);
+                         testing::UplinkKindName);
 
 }  // namespace
 }  // namespace netpolicy::clat

@@ -30,6 +30,7 @@
 #include "absl/time/time.h"
 #include "clat/testing/program.h"
 #include "clat/testing/tun_pair.h"
+#include "gtest/gtest.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/process.h"
 #include "libpolicy/testing/scratch_dir.h"
@@ -39,6 +40,12 @@ namespace netpolicy::clat::testing {
 
 // With or without a link header in front of packets.
 enum class UplinkKind : uint8_t { kEthernet, kRawIp };
+
+// Of a test's parameter, for its name.
+inline std::string UplinkKindName(
+    const ::testing::TestParamInfo<UplinkKind>& info) {
+  return info.param == UplinkKind::kEthernet ? "Ethernet" : "RawIp";
+}
 
 class Testbed {
  public:
