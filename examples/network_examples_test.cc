@@ -15,11 +15,10 @@
 #include "absl/types/optional.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "libpolicy/engine/engine.h"
+#include "libpolicy/engine/engine_fixture.h"
 #include "libpolicy/model/document.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/status_matchers.h"
-#include "libpolicy/testing/test_environment.h"
 
 namespace netpolicy {
 namespace {
@@ -101,19 +100,11 @@ const Row kRows[] = {
     {"local_network_only.json", 10062, "eth0", "192.0.2.1", kTcp, 443, {}},
 };
 
-class NetworkExamplesTest : public ::testing::Test {
+class NetworkExamplesTest : public EngineFixture {
  protected:
   void SetUp() override {
-    if (auto missing = testing::MissingForBpfTests()) GTEST_SKIP() << *missing;
-    auto bpffs = testing::BpfFs::Mount();
-    ASSERT_THAT(bpffs, IsOk());
-    bpffs_.emplace(*std::move(bpffs));
-    auto cgroup = testing::TestCgroup::Create();
-    ASSERT_THAT(cgroup, IsOk());
-    cgroup_.emplace(*std::move(cgroup));
-    EngineOptions options;
-    options.cgroup = cgroup_->path();
-    options.pin_dir = bpffs_->File("netpolicy");
+    EngineFixture::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
     // The interfaces that are asked about are there.
     auto ns = testing::NetNamespace::Create();
     ASSERT_THAT(ns, IsOk());
@@ -125,9 +116,10 @@ class NetworkExamplesTest : public ::testing::Test {
     auto inside = testing::ScopedNetns::Enter(*ns_);
     ASSERT_THAT(inside, IsOk());
     inside_.emplace(*std::move(inside));
-    auto engine = Engine::Open(options);
-    ASSERT_THAT(engine, IsOk());
-    engine_ = *std::move(engine);
+    EngineOptions engine = Options();
+    engine.max_uids = EngineOptions().max_uids;
+    engine_ = Open(engine);
+    ASSERT_NE(engine_, nullptr);
   }
 
   void Replace(const std::string& name) {
@@ -153,8 +145,6 @@ class NetworkExamplesTest : public ::testing::Test {
     return names;
   }
 
-  absl::optional<testing::BpfFs> bpffs_;
-  absl::optional<testing::TestCgroup> cgroup_;
   absl::optional<testing::NetNamespace> ns_;
   absl::optional<testing::ScopedNetns> inside_;
   std::unique_ptr<Engine> engine_;
