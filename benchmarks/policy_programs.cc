@@ -178,6 +178,7 @@ std::unique_ptr<PolicyPrograms> PolicyPrograms::Load(
   skeleton->rodata->np_has_typed_skb = HasTypedSkb();
   skeleton->rodata->np_use_verdict_cache = options.path == Path::kEstablished;
   skeleton->rodata->np_use_socket_storage = options.path != Path::kFallback;
+  skeleton->rodata->np_use_accounting = options.accounting;
   if (policy_bpf::load(skeleton) != 0) return nullptr;
   if (!Fill(*skeleton, options)) return nullptr;
   return programs;

@@ -26,6 +26,8 @@ struct ProgramsOptions {
   // Prefixes in the network rules of that UID, one of them around the peer,
   // whose list of four rules lets the packets pass. 0: it has no such rules.
   uint32_t prefixes = 0;
+  // Off: the firewall alone, for the packets of established flows.
+  bool accounting = true;
 };
 
 // The policy programs with tables of their own, attached to nothing, under a

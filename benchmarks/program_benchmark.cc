@@ -190,6 +190,43 @@ void MeasurePolicy(benchmark::State& state, const ProgramsOptions& options,
   }
 }
 
+// What accounting adds: established flows with and without it, in turn.
+void MeasureAccounting(benchmark::State& state, int direction) {
+  const auto with = PolicyPrograms::Load({});
+  const auto without = PolicyPrograms::Load({.accounting = false});
+  if (with == nullptr || without == nullptr || Reference() == nullptr) {
+    state.SkipWithError("the programs can't be loaded");
+    return;
+  }
+  const auto inside =
+      Require(testing::ScopedNetns::Enter(PacketLink::Get().netns));
+  std::vector<double> firewall;
+  std::vector<double> added;
+  const auto sample_once = [&] {
+    const double empty = NanosecondsPerPacket(EmptyFd(), kPacketsPerSample);
+    const double alone =
+        NanosecondsPerPacket(without->fd(direction), kPacketsPerSample);
+    const double both =
+        NanosecondsPerPacket(with->fd(direction), kPacketsPerSample);
+    firewall.push_back(alone - empty);
+    added.push_back(both - alone);
+    return empty >= 0 && alone >= 0 && both >= 0;
+  };
+  bool ok = true;
+  for (auto _ : state) ok = ok && sample_once();
+  while (ok && added.size() < kSamples) ok = sample_once();
+  // One is on the way to the verdict that is kept.
+  if (!ok || without->Charged(direction) != 1) {
+    state.SkipWithError("BPF_PROG_TEST_RUN failed, or packets were charged");
+    return;
+  }
+  state.counters["firewall_net_ns"] = Median(firewall);
+  state.counters["accounting_ns"] = Median(added);
+  state.counters["of_firewall"] =
+      (Median(firewall) + Median(added)) / Median(firewall);
+  state.counters["samples"] = static_cast<double>(added.size());
+}
+
 void Register(const std::string& name, int direction, Cpus cpus,
               int (*program_fd)(int direction)) {
   benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
@@ -237,6 +274,11 @@ void RegisterProgramBenchmarks() {
       RegisterPolicy(name, {.path = each.path}, direction, Cpus::kOne);
     });
   }
+  both("accounting", "", [](const std::string& name, int direction) {
+    benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {
+      MeasureAccounting(state, direction);
+    });
+  });
   for (const PathName& each : kPaths) {
     both(each.name, "/two_cpus", [&](const std::string& name, int direction) {
       RegisterPolicy(name, {.path = each.path}, direction, Cpus::kTwo);

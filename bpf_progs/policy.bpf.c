@@ -36,6 +36,10 @@ const volatile bool np_storage_at_connect = false;
 const volatile bool np_use_verdict_cache = true;
 const volatile bool np_use_socket_storage = true;
 
+// Likewise, for measuring what accounting adds to the firewall: off, what is
+// judged from the verdict cache is not charged.
+const volatile bool np_use_accounting = true;
+
 // Whether every packet of the socket has the same peer: then a verdict that
 // depends on the peer holds for all of them. np_connect* forget it when the
 // socket gets another one.
@@ -152,6 +156,8 @@ static __always_inline int np_filter(struct __sk_buff* skb, __u32 direction) {
       const struct np_socket_path* path = &storage->path[direction];
       __u64 row = path->row;
 
+      if (!np_use_accounting && path->passed == (active << 32 | skb->ifindex))
+        return NP_PASS;
       if (path->passed == (active << 32 | skb->ifindex) &&
           row >> 32 == skb->ifindex) {
         __u32 index = (__u32)row;

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -265,6 +266,46 @@ TEST_P(TaggingTest, CounterSetsAreThoseOfTheChargedUid) {
   ASSERT_THAT(engine().SetCounterSet(Uid{kOtherUid}, 0), IsOk());
   Send(socket, 6);
   EXPECT_THAT(NewlySent(), ElementsAre(Pair(Key{kOtherUid, 5, 0}, 6)));
+}
+
+// Android: the system resolver's sockets for applications.
+TEST_P(TaggingTest, TheResolversSocketsPassInterfaceRulesAndLockdownOnly) {
+  constexpr uint32_t kResolverTag = 0xffffff82;
+  constexpr char kPolicy[] = R"({
+    "version": 1,
+    "settings": {"resolver": {"uid": $UID, "tag": 4294967170}},
+    "chains": [{"name": "dozable", "enabled": $DOZING}],
+    "defaults": {"lockdown": true, "interfaces": ["tun0"]}
+  })";
+  const auto apply = [&](uint32_t uid, const char* dozing) {
+    return bed_->Apply(absl::StrReplaceAll(
+        kPolicy, {{"$UID", absl::StrCat(uid)}, {"$DOZING", dozing}}));
+  };
+  ASSERT_THAT(apply(kAppUid, "false"), IsOk());
+  const ActorSocket untagged = Udp();
+  const ActorSocket resolvers = Udp();
+  ASSERT_THAT(Tag(resolvers, {.tag = kResolverTag}), IsOk());
+  const auto send = [&](ActorSocket socket) {
+    return app_->SendTo(socket, PeerAt(kPeerPort), "x");
+  };
+  EXPECT_THAT(send(untagged), HasErrno(EPERM));
+  EXPECT_THAT(send(resolvers), IsOkAndHolds(1));
+  EXPECT_THAT(send(resolvers), IsOkAndHolds(1));
+  EXPECT_THAT(NewlySent(), ElementsAre(Pair(Key{kAppUid, kResolverTag, 0}, 2)));
+
+  // A socket that is the resolver's no more is judged like any other.
+  ASSERT_THAT(engine().UntagSocket(FdOf(resolvers).get()), IsOk());
+  EXPECT_THAT(send(resolvers), HasErrno(EPERM));
+  ASSERT_THAT(Tag(resolvers, {.tag = kResolverTag}), IsOk());
+  EXPECT_THAT(send(resolvers), IsOkAndHolds(1));
+
+  // Chains hold for it.
+  ASSERT_THAT(apply(kAppUid, "true"), IsOk());
+  EXPECT_THAT(send(resolvers), HasErrno(EPERM));
+
+  // The tag is worth nothing to others.
+  ASSERT_THAT(apply(kOtherUid, "false"), IsOk());
+  EXPECT_THAT(send(resolvers), HasErrno(EPERM));
 }
 
 TEST_P(TaggingTest, WhatCannotBeDoneIsAnErrorAndChangesNothing) {

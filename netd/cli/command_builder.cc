@@ -30,6 +30,19 @@ void CommandBuilder::AddCommitOptions(CLI::App* command) {
                     "Print the difference and change nothing");
 }
 
+void CommandBuilder::AddBy(CLI::App* command, std::string& by) {
+  command->add_option("--by", by, "uid, tag, iface or set (default: uid)")
+      ->option_text("WHAT")
+      ->check(CLI::IsMember({"uid", "tag", "iface", "set"}));
+}
+
+StatsCommand::By CommandBuilder::ByOf(const std::string& by) {
+  if (by == "iface") return StatsCommand::By::kInterface;
+  if (by == "tag") return StatsCommand::By::kTag;
+  if (by == "set") return StatsCommand::By::kCounterSet;
+  return StatsCommand::By::kUid;
+}
+
 CommitOptions CommandBuilder::options() const {
   CommitOptions options;
   if (expect_generation_.has_value()) {

@@ -57,6 +57,10 @@ class CommandBuilder {
   void AddUidsAnd(CLI::App* command, const std::string& name, std::string& word,
                   const std::vector<std::string>& words);
 
+  // --by: uid (the default), tag, iface or set; for callbacks, what it says.
+  static void AddBy(CLI::App* command, std::string& by);
+  static StatsCommand::By ByOf(const std::string& by);
+
   // For callbacks: what was given.
   CommitOptions options() const;
   bool has_uids() const { return !uids_.empty(); }

@@ -14,6 +14,7 @@ namespace netpolicy::cli {
 void DefineWholePolicy(CLI::App& app, CommandBuilder& builder);
 void DefineLook(CLI::App& app, CommandBuilder& builder);
 void DefineStats(CLI::App& app, CommandBuilder& builder);    // by DefineLook()
+void DefineTop(CLI::App& app, CommandBuilder& builder);      // likewise
 void DefineExplain(CLI::App& app, CommandBuilder& builder);  // likewise
 void DefineWhy(CLI::App& app, CommandBuilder& builder);      // likewise
 void DefineChains(CLI::App& app, CommandBuilder& builder);

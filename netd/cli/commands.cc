@@ -33,6 +33,7 @@ struct RunCommand {
   absl::Status operator()(const StatsCommand& c) {
     return RunStats(c, session);
   }
+  absl::Status operator()(const TopCommand& c) { return RunTop(c, session); }
   absl::Status operator()(const ExplainCommand& c) {
     return RunExplain(c, session);
   }

@@ -27,6 +27,8 @@ absl::Status RunChainList(const ChainListCommand& command, Session& session);
 absl::Status RunChainShow(const ChainShowCommand& command, Session& session);
 absl::Status RunUidShow(const UidShowCommand& command, Session& session);
 absl::Status RunStats(const StatsCommand& command, Session& session);
+// Prints as it goes.
+absl::Status RunTop(const TopCommand& command, Session& session);
 absl::Status RunExplain(const ExplainCommand& command, Session& session);
 absl::Status RunWhy(const WhyCommand& command, Session& session);
 absl::Status RunReasons(const ReasonsCommand& command, Session& session);

@@ -112,7 +112,7 @@ std::vector<GoldenCase> NetworkGoldenCases() {
   };
 }
 
-std::vector<GoldenCase> QuotaGoldenCases() {
+std::vector<GoldenCase> UsageGoldenCases() {
   return {
       {"quota",
        {"quota list", "quota list --json",
@@ -138,6 +138,18 @@ std::vector<GoldenCase> QuotaGoldenCases() {
         "quota set global limit 5G --period hours:0",
         "quota set global limit 5G --dir sideways", "quota remove",
         "quota remove x", "quota reset 0", "quota list --socket /nowhere"}},
+      {"usage_history",
+       {"usage --bucket day", "usage", "usage --bucket day --json",
+        "usage --bucket day --csv --by iface", "usage --bucket day --chart",
+        "usage --bucket hour --chart --ascii", "usage --uid 4711",
+        "usage --set 1 --html page.html", "usage forget --uid alice",
+        "usage forget --uid alice --json", "usage --help"}},
+      {"usage_history_wrong",
+       {"usage --since yesterday", "usage --until 2026-13-01",
+        "usage --bucket week", "usage --by colour", "usage --ascii",
+        "usage --csv --chart", "usage --html page.html --csv", "usage --set 16",
+        "usage --html page.html --json", "usage --html /full/page.html",
+        "usage forget", "usage --uid mallory", "usage --socket /nowhere"}},
   };
 }
 

@@ -16,8 +16,8 @@ struct GoldenCase {
 // Those of the commands about interfaces and networks.
 std::vector<GoldenCase> NetworkGoldenCases();
 
-// Those of `ndc quota`.
-std::vector<GoldenCase> QuotaGoldenCases();
+// Those of `ndc quota` and `ndc usage`.
+std::vector<GoldenCase> UsageGoldenCases();
 
 }  // namespace netpolicy::cli
 

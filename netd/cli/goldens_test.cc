@@ -133,6 +133,15 @@ class World {
       }
       return it->second;
     };
+    environment_.write_file = [this](const std::string& path,
+                                     absl::string_view text) {
+      if (absl::StartsWith(path, "/full/")) {
+        return absl::UnavailableError(
+            absl::StrCat("write ", path, ": no space left on device"));
+      }
+      files_[path] = std::string(text);
+      return absl::OkStatus();
+    };
     environment_.read_addresses = [](const std::string& interface)
         -> absl::StatusOr<std::vector<InterfaceAddress>> {
       if (interface != "wlan0") {
@@ -350,17 +359,6 @@ TEST(Goldens, WhatEachCommandPrints) {
       {"log",
        {"log", "log --json", "log --last 1", "log --last 0",
         "log --socket /nowhere"}},
-      {"usage_history",
-       {"usage --bucket day", "usage", "usage --bucket day --json",
-        "usage --bucket day --csv --by iface", "usage --bucket day --chart",
-        "usage --bucket hour --chart --ascii", "usage --uid 4711",
-        "usage forget --uid alice", "usage forget --uid alice --json",
-        "usage --help"}},
-      {"usage_history_wrong",
-       {"usage --since yesterday", "usage --until 2026-13-01",
-        "usage --bucket week", "usage --by colour", "usage --ascii",
-        "usage --csv --chart", "usage forget", "usage --uid mallory",
-        "usage --socket /nowhere"}},
       {"rollback",
        {"rollback --dry-run", "rollback --expect-generation 11", "rollback",
         "rollback", "rollback 7 --json", "rollback 7", "rollback 8",
@@ -374,7 +372,7 @@ TEST(Goldens, WhatEachCommandPrints) {
         "explain --uid alice --expect-generation 3",
         "apply policy.json --expect-generation x"}},
   };
-  for (const auto& more : {NetworkGoldenCases(), QuotaGoldenCases()}) {
+  for (const auto& more : {NetworkGoldenCases(), UsageGoldenCases()}) {
     cases.insert(cases.end(), more.begin(), more.end());
   }
   for (const GoldenCase& test : cases) {

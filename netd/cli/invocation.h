@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
 #include "clat/settings.h"
@@ -86,6 +87,13 @@ struct StatsCommand {
   absl::optional<Uid> uid;  // set: of this UID only
   std::string since;        // file of an earlier reading; "": none
 };
+struct TopCommand {
+  StatsCommand::By by = StatsCommand::By::kUid;
+  enum class Sort { kTotal, kRx, kTx, kRefused } sort = Sort::kTotal;
+  absl::Duration interval = absl::Seconds(1);
+  uint32_t count = 0;  // pages; 0: as long as it goes
+  bool plain = false;  // pages below one another, also on a terminal
+};
 struct ExplainCommand {
   ExplainQuery query;
 };
@@ -136,8 +144,11 @@ struct UsageCommand {
     kTable,
     kCsv,
     kChart,
-    kAsciiChart
+    kAsciiChart,
+    kHtml
   } output = Output::kTable;
+  std::string html_file;  // with kHtml; "-": standard output
+  std::string question;   // with kHtml: what is asked for, in words
 };
 struct UsageForgetCommand {
   Uid uid{};
@@ -169,11 +180,11 @@ struct CompletionCommand {
 using Command =
     absl::variant<StatusCommand, ApplyCommand, DumpCommand, EditCommand,
                   ChainListCommand, ChainShowCommand, UidShowCommand,
-                  StatsCommand, ExplainCommand, WhyCommand, ReasonsCommand,
-                  DoctorCommand, InterfaceListCommand, InterfaceWatchCommand,
-                  ClatStartCommand, ClatStopCommand, ClatStatusCommand,
-                  ClatDiscoverCommand, ClatWatchCommand, LogCommand,
-                  RollbackCommand, UsageCommand, UsageForgetCommand,
+                  StatsCommand, TopCommand, ExplainCommand, WhyCommand,
+                  ReasonsCommand, DoctorCommand, InterfaceListCommand,
+                  InterfaceWatchCommand, ClatStartCommand, ClatStopCommand,
+                  ClatStatusCommand, ClatDiscoverCommand, ClatWatchCommand,
+                  LogCommand, RollbackCommand, UsageCommand, UsageForgetCommand,
                   CounterSetCommand, CompletionCommand, NetworkShowCommand,
                   LocalNetworkFillCommand, QuotaSetCommand, QuotaListCommand,
                   QuotaChangeCommand, QuotaAlertsCommand, QuotaWatchCommand>;

@@ -21,6 +21,7 @@ void DefineLook(CLI::App& app, CommandBuilder& builder) {
       ->callback([&builder] { builder.Ask(StatusCommand{}); });
 
   DefineStats(app, builder);
+  DefineTop(app, builder);
   DefineExplain(app, builder);
   DefineWhy(app, builder);
 

@@ -2,11 +2,11 @@
 
 // ndc: shows and changes the network policy. See ndc(8).
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -14,64 +14,21 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
-#include "libpolicy/base/unique_fd.h"
-#include "libpolicy/model/document.h"
 #include "netd/cli/commands.h"
 #include "netd/cli/connect.h"
 #include "netd/cli/exit_code.h"
+#include "netd/cli/files.h"
 #include "netd/cli/interface_addresses.h"
 #include "netd/cli/names.h"
+#include "netd/cli/screen.h"
 #include "netd/cli/text_table.h"
 
 namespace netpolicy::cli {
 namespace {
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const bool is_input = path == "-";
-  const std::string name = is_input ? "standard input" : Printable(path);
-  UniqueFd file;
-  if (!is_input) {
-    file.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.ok()) {
-      const absl::string_view cause = std::strerror(errno);
-      return absl::NotFoundError(absl::StrCat("read ", name, ": ", cause));
-    }
-  }
-  std::string text;
-  std::vector<char> buffer(size_t{1} << 16);
-  for (;;) {
-    const ssize_t got = read(is_input ? STDIN_FILENO : file.get(),
-                             buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      const absl::string_view cause = std::strerror(errno);
-      return absl::UnavailableError(absl::StrCat("read ", name, ": ", cause));
-    }
-    if (got == 0) return text;
-    text.append(buffer.data(), got);
-    if (text.size() > kMaxPolicyJsonBytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "read ", name, ": larger than ", kMaxPolicyJsonBytes >> 20, " MiB"));
-    }
-  }
-}
-
-// False when not all could be written; errno says why.
-bool WriteAll(int fd, absl::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = write(fd, text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return false;
-    text.remove_prefix(put);
-  }
-  return true;
-}
 
 Colour ColourOfOutput() {
   const char* const term = std::getenv("TERM");
@@ -94,6 +51,7 @@ int Main(int argc, char** argv) {
   environment.connect_charging = ConnectCharging;
   environment.connect_quotas = ConnectQuotas;
   environment.read_file = ReadFile;
+  environment.write_file = WriteFile;
   environment.read_addresses = ReadAddresses;
   environment.examine = Examine;
   environment.watch_interface = WatchInterface;
@@ -106,6 +64,12 @@ int Main(int argc, char** argv) {
     absl::SleepFor(time);
     return true;
   };
+  environment.uptime = [] {
+    return absl::FromChrono(
+        std::chrono::steady_clock::now().time_since_epoch());
+  };
+  environment.open_screen = OpenScreen;
+  environment.terminal = SizeOfTerminal();
   environment.names = &names;
   environment.colour = ColourOfOutput();
 

@@ -4,10 +4,18 @@
 // exit codes, terminals.
 
 #include <fcntl.h>
+#include <pty.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
+#include <utmp.h>
 
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -15,8 +23,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/base/unique_fd.h"
@@ -41,8 +53,10 @@ using ::netpolicy::testing::IsOkAndHolds;
 using ::netpolicy::testing::NetNamespace;
 using ::netpolicy::testing::ScratchDir;
 using ::netpolicy::testing::TestCgroup;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 using Json = nlohmann::json;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
@@ -261,6 +275,115 @@ TEST_F(DirectTest, WhatIsAppliedIsEnforcedCountedAndExplained) {
   // What was dumped is what is in force.
   const std::string dump = Direct({"dump"}).out;
   EXPECT_THAT(Direct({"apply", "-"}, dump).out, HasSubstr("nothing to change"));
+}
+
+// A terminal of its own, with ndc in it.
+class InTerminal {
+ public:
+  InTerminal(std::vector<std::string> arguments, const char* term) {
+    winsize size = {};
+    size.ws_row = 10;
+    size.ws_col = 60;
+    int master = -1;
+    int slave = -1;
+    EXPECT_EQ(openpty(&master, &slave, nullptr, nullptr, &size), 0);
+    master_.reset(master);
+    slave_.reset(slave);
+    fcntl(master, F_SETFL, O_NONBLOCK);
+    tcgetattr(slave, &before_);
+    arguments.insert(arguments.begin(), "netd/cli/ndc");
+    auto child = ChildProcess::Start({}, [&] {
+      if (login_tty(slave) != 0) return 126;
+      setenv("TERM", term, 1);
+      std::vector<char*> argv;
+      for (std::string& argument : arguments) argv.push_back(argument.data());
+      argv.push_back(nullptr);
+      execv(argv[0], argv.data());
+      return 127;
+    });
+    EXPECT_THAT(child, IsOk());
+    if (child.ok()) child_.emplace(*std::move(child));
+  }
+
+  ChildProcess& child() { return *child_; }
+
+  void Type(const char* keys) {
+    EXPECT_EQ(write(master_.get(), keys, strlen(keys)),
+              static_cast<ssize_t>(strlen(keys)));
+  }
+
+  // Reads until `text` is there; false when it does not come.
+  bool Shows(absl::string_view text) {
+    const absl::Time end = absl::Now() + kPatience;
+    while (!absl::StrContains(seen_, text) && absl::Now() < end) {
+      Drain();
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return absl::StrContains(seen_, text);
+  }
+
+  // Everything that was written.
+  const std::string& Drain() {
+    char bytes[4096];
+    for (ssize_t got; (got = read(master_.get(), bytes, sizeof(bytes))) > 0;) {
+      seen_.append(bytes, got);
+    }
+    return seen_;
+  }
+
+  bool IsAsBefore() const {
+    termios now = {};
+    tcgetattr(slave_.get(), &now);
+    return now.c_lflag == before_.c_lflag &&
+           std::equal(now.c_cc, now.c_cc + NCCS, before_.c_cc);
+  }
+
+ private:
+  UniqueFd master_;
+  UniqueFd slave_;
+  termios before_{};
+  absl::optional<ChildProcess> child_;
+  std::string seen_;
+};
+
+TEST_F(DirectTest, TopGivesTheTerminalBack) {
+  const std::vector<std::string> top = {"--direct", "--pin-dir",  pins_,
+                                        "top",      "--interval", "0.1"};
+  struct {
+    const char* name;
+    std::function<void(InTerminal&)> end;
+  } const ends[] = {
+      {"q", [](InTerminal& terminal) { terminal.Type("xq"); }},
+      {"^C", [](InTerminal& terminal) { terminal.Type("\x03"); }},
+      {"SIGTERM",
+       [](InTerminal& terminal) {
+         EXPECT_THAT(terminal.child().Signal(SIGTERM), IsOk());
+       }},
+      {"SIGHUP",
+       [](InTerminal& terminal) {
+         EXPECT_THAT(terminal.child().Signal(SIGHUP), IsOk());
+       }},
+  };
+  for (const auto& [name, end] : ends) {
+    SCOPED_TRACE(name);
+    InTerminal terminal(top, "xterm");
+    ASSERT_TRUE(terminal.Shows("REFUSED/S")) << terminal.Drain();
+    EXPECT_THAT(terminal.Drain(), StartsWith("\x1b[?1049h"));
+    EXPECT_FALSE(terminal.IsAsBefore());
+    end(terminal);
+    EXPECT_THAT(terminal.child().Wait(kPatience), IsOkAndHolds(0));
+    EXPECT_THAT(terminal.Drain(), EndsWith("\x1b[?25h\x1b[?1049l"));
+    EXPECT_TRUE(terminal.IsAsBefore());
+  }
+}
+
+TEST_F(DirectTest, TopInATerminalThatCannotMoveItsCursorPrintsPages) {
+  InTerminal terminal({"--direct", "--pin-dir", pins_, "top", "--count", "2",
+                       "--interval", "0.1"},
+                      "dumb");
+  EXPECT_THAT(terminal.child().Wait(kPatience), IsOkAndHolds(0));
+  EXPECT_THAT(terminal.Drain(), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(terminal.Drain(), HasSubstr("ndc top, 0.1 s: 0 B/s in"));
 }
 
 TEST_F(DirectTest, TwoWhoExpectTheSameGenerationDoNotUndoEachOther) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "clat/clat_interface.h"
 #include "libpolicy/engine/charging.h"
 #include "libpolicy/engine/policy_interface.h"
@@ -20,6 +21,7 @@
 #include "netd/cli/interface_addresses.h"
 #include "netd/cli/invocation.h"
 #include "netd/cli/names.h"
+#include "netd/cli/screen.h"
 #include "netd/cli/text_table.h"
 #include "netd/service/doctor.h"
 #include "netd/service/history.h"
@@ -58,6 +60,9 @@ struct Environment {
       connect_quotas;
   // The whole of a file; "-" is standard input.
   std::function<absl::StatusOr<std::string>(const std::string& path)> read_file;
+  // Makes or replaces a file; "-" is standard output.
+  std::function<absl::Status(const std::string& path, absl::string_view text)>
+      write_file;
   // What the kernel and the machine offer, asked of netd or found out here;
   // `status` is what the policy said, nullptr when there was none to ask.
   std::function<DoctorReport(const GlobalOptions&, const EngineStatus* status)>
@@ -81,6 +86,12 @@ struct Environment {
   // false when nobody reads any more. And waits; false when it is time to end.
   std::function<bool(absl::string_view text)> stream;
   std::function<bool(absl::Duration)> wait;
+  // Time by a clock that is not set.
+  std::function<absl::Duration()> uptime;
+  // See screen.h.
+  std::function<std::unique_ptr<Screen>()> open_screen;
+  // Of standard output; unset: it is no terminal.
+  absl::optional<TerminalSize> terminal;
   Names* names = nullptr;
   Colour colour = Colour::kNever;
 };
@@ -133,6 +144,9 @@ class Session {
   bool Stream(absl::string_view text) { return environment_.stream(text); }
   // False when it is time to end.
   bool Wait(absl::Duration time) { return environment_.wait(time); }
+  absl::Duration Uptime() { return environment_.uptime(); }
+  // nullptr: there is none.
+  std::unique_ptr<Screen> OpenScreen() { return environment_.open_screen(); }
   // `fields` behind {"version": kJsonVersion}, indented, with a newline.
   void PrintJson(const Json& fields);
 

@@ -11,88 +11,11 @@
 #include "libpolicy/base/status_macros.h"
 #include "netd/cli/commands.h"
 #include "netd/cli/stats_reading.h"
+#include "netd/cli/stats_text.h"
 #include "netd/cli/units.h"
 
 namespace netpolicy::cli {
 namespace {
-
-void Add(const TrafficCounters& from, TrafficCounters& to) {
-  to.packets += from.packets;
-  to.bytes += from.bytes;
-  to.skbs += from.skbs;
-  to.skb_bytes += from.skb_bytes;
-}
-
-void Add(const Sum& from, Sum& to) {
-  Add(from.rx, to.rx);
-  Add(from.tx, to.tx);
-  to.refused.ingress += from.refused.ingress;
-  to.refused.egress += from.refused.egress;
-  to.refused.socket_create += from.refused.socket_create;
-  to.refused.connect += from.refused.connect;
-  to.refused.bind += from.refused.bind;
-}
-
-Json CountersJson(const TrafficCounters& counters) {
-  return {{"packets", counters.packets},
-          {"bytes", counters.bytes},
-          {"skbs", counters.skbs},
-          {"skb_bytes", counters.skb_bytes}};
-}
-
-Json SumJson(const Sum& sum) {
-  return {{"rx", CountersJson(sum.rx)}, {"tx", CountersJson(sum.tx)}};
-}
-
-Json RefusedJson(const Refused& refused) {
-  return {{"ingress", refused.ingress},
-          {"egress", refused.egress},
-          {"socket_create", refused.socket_create},
-          {"connect", refused.connect},
-          {"bind", refused.bind}};
-}
-
-std::string InterfaceText(IfIndex ifindex, Names& names) {
-  if (ToInt(ifindex) == 0) return "any (uid's own row)";
-  const absl::optional<std::string> name = names.InterfaceName(ifindex);
-  return name.has_value()
-             ? absl::StrCat(ToInt(ifindex), " (", Printable(*name), ")")
-             : absl::StrCat(ToInt(ifindex));
-}
-
-// A tag in its usual spelling.
-std::string TagText(uint32_t tag) {
-  return tag == 0 ? "untagged" : absl::StrCat("0x", absl::Hex(tag));
-}
-
-std::string SubjectText(uint32_t subject, StatsCommand::By by,
-                        Session& session) {
-  switch (by) {
-    case StatsCommand::By::kUid:
-      return session.Who(Uid{subject});
-    case StatsCommand::By::kInterface:
-      return InterfaceText(IfIndex{subject}, session.names());
-    case StatsCommand::By::kTag:
-      return TagText(subject);
-    case StatsCommand::By::kCounterSet:
-      break;
-  }
-  return absl::StrCat(subject);
-}
-
-const char* SubjectTitle(StatsCommand::By by) {
-  switch (by) {
-    case StatsCommand::By::kUid:
-      return "uid";
-    case StatsCommand::By::kInterface:
-      return "interface";
-    case StatsCommand::By::kTag:
-      return "tag";
-    case StatsCommand::By::kCounterSet:
-      break;
-  }
-  return "counter set";
-}
 
 bool HasTraffic(const Sum& sum) { return sum.rx.skbs != 0 || sum.tx.skbs != 0; }
 
@@ -168,18 +91,7 @@ Json StatsJson(const StatsSnapshot& stats, const StatsReading& reading,
                Since since, Names& names) {
   Json rows = Json::array();
   for (const auto& [subject, sum] : reading.rows) {
-    Json row = Json::object();
-    if (reading.by == StatsCommand::By::kUid) {
-      row = UidJson(Uid{subject}, names);
-    } else {
-      row[std::string(SubjectName(reading.by))] = subject;
-    }
-    if (reading.by == StatsCommand::By::kInterface) {
-      if (const absl::optional<std::string> name =
-              names.InterfaceName(IfIndex{subject})) {
-        row["interface"] = TextJson(*name);
-      }
-    }
+    Json row = SubjectJson(subject, reading.by, names);
     row.update(SumJson(sum));
     if (reading.by == StatsCommand::By::kUid) {
       row["refused"] = RefusedJson(sum.refused);
@@ -289,11 +201,11 @@ absl::Status RunStats(const StatsCommand& command, Session& session) {
                                             : Table::Drops::kNone);
   for (const auto& [subject, sum] : reading.rows) {
     table.Add(SubjectText(subject, command.by, session), sum);
-    Add(sum, total);
+    total += sum;
   }
   if (HasTraffic(reading.overflow)) {
     table.Add("unknown (table full)", reading.overflow, Ink::kWarning);
-    Add(reading.overflow, total);
+    total += reading.overflow;
   }
   table.Add("total", total, Ink::kStrong);
   table.Print(session);

@@ -16,24 +16,13 @@ struct StatsArguments {
   std::string since;
 };
 
-StatsCommand::By ByOf(const std::string& name) {
-  if (name == "iface") return StatsCommand::By::kInterface;
-  if (name == "tag") return StatsCommand::By::kTag;
-  if (name == "set") return StatsCommand::By::kCounterSet;
-  return StatsCommand::By::kUid;
-}
-
 }  // namespace
 
 void DefineStats(CLI::App& app, CommandBuilder& builder) {
   const auto arguments = std::make_shared<StatsArguments>();
   CLI::App* stats = CommandBuilder::Add(
       app, "stats", "Show what passed and what was refused", "Look");
-  stats
-      ->add_option("--by", arguments->by,
-                   "uid, tag, iface or set (default: uid)")
-      ->option_text("WHAT")
-      ->check(CLI::IsMember({"uid", "tag", "iface", "set"}));
+  CommandBuilder::AddBy(stats, arguments->by);
   stats->add_option("--uid", arguments->uid, "Of this UID only")
       ->option_text("UID");
   stats
@@ -43,7 +32,7 @@ void DefineStats(CLI::App& app, CommandBuilder& builder) {
       ->option_text("FILE");
   stats->callback([&builder, arguments] {
     StatsCommand command;
-    command.by = ByOf(arguments->by);
+    command.by = CommandBuilder::ByOf(arguments->by);
     command.since = arguments->since;
     if (!arguments->uid.empty()) {
       const absl::StatusOr<Uid> uid = ParseUid(arguments->uid, builder.names());

@@ -130,11 +130,21 @@ bool Take(const Sum& before, Sum& now) {
 }
 
 bool IsZero(const Sum& sum) {
-  return sum.rx.skbs == 0 && sum.tx.skbs == 0 && sum.refused.ingress == 0 &&
-         sum.refused.egress == 0 && sum.refused.calls() == 0;
+  return sum.rx.skbs == 0 && sum.tx.skbs == 0 && sum.refused.all() == 0;
 }
 
 }  // namespace
+
+Sum& Sum::operator+=(const Sum& other) {
+  Add(other.rx, rx);
+  Add(other.tx, tx);
+  refused.ingress += other.refused.ingress;
+  refused.egress += other.refused.egress;
+  refused.socket_create += other.refused.socket_create;
+  refused.connect += other.refused.connect;
+  refused.bind += other.refused.bind;
+  return *this;
+}
 
 absl::string_view ByName(By by) {
   switch (by) {

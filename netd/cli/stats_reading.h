@@ -30,12 +30,15 @@ struct Refused {
   uint64_t bind = 0;
 
   uint64_t calls() const { return socket_create + connect + bind; }
+  uint64_t all() const { return ingress + egress + calls(); }
 };
 
 struct Sum {
   TrafficCounters rx;
   TrafficCounters tx;
   Refused refused;  // only of UIDs
+
+  Sum& operator+=(const Sum& other);
 };
 
 // Which tables the counters are from: they begin at zero with each others.

@@ -4,9 +4,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/clock.h"
@@ -22,13 +24,15 @@ struct UsageArguments {
   std::string uid;
   std::string interface;
   absl::optional<uint32_t> tag;
+  absl::optional<uint32_t> counter_set;
   std::string since;
   std::string until;
-  std::string bucket = "total";
+  std::string bucket;
   std::string by = "uid";
   bool csv = false;
   bool chart = false;
   bool ascii = false;
+  std::string html;
   std::string forget_uid;
 };
 
@@ -85,18 +89,41 @@ int64_t BucketStart(absl::Time time, UsagePeriod bucket) {
   return seconds - seconds % 3600;
 }
 
+// The narrowing options, as they were typed.
+std::string QuestionText(const UsageArguments& arguments) {
+  std::vector<std::string> parts;
+  if (!arguments.uid.empty()) parts.push_back("uid " + arguments.uid);
+  if (arguments.tag.has_value()) {
+    parts.push_back(absl::StrCat("tag ", *arguments.tag));
+  }
+  if (arguments.counter_set.has_value()) {
+    parts.push_back(absl::StrCat("counter set ", *arguments.counter_set));
+  }
+  if (!arguments.interface.empty()) {
+    parts.push_back("interface " + arguments.interface);
+  }
+  if (!arguments.since.empty()) parts.push_back("since " + arguments.since);
+  if (!arguments.until.empty()) parts.push_back("until " + arguments.until);
+  return absl::StrJoin(parts, ", ");
+}
+
 UsageCommand MakeCommand(const UsageArguments& arguments,
                          CommandBuilder& builder) {
   UsageCommand command;
   command.by = arguments.by;
-  command.bucket = arguments.bucket;
+  const bool html = !arguments.html.empty();
+  // A chart wants a time.
+  command.bucket = !arguments.bucket.empty() ? arguments.bucket
+                   : html                    ? "day"
+                                             : "total";
   UsageQuery& query = command.query;
-  query.bucket = Bucket(arguments.bucket);
+  query.bucket = Bucket(command.bucket);
   query.by_uid = arguments.by == "uid";
   query.by_tag = arguments.by == "tag";
   query.by_interface = arguments.by == "iface";
   query.by_counter_set = arguments.by == "set";
   query.tag = arguments.tag;
+  query.counter_set = arguments.counter_set;
   if (!arguments.interface.empty()) query.interface = arguments.interface;
   if (!arguments.uid.empty()) {
     const auto uid = builder.Take(ParseUid(arguments.uid, builder.names()));
@@ -115,6 +142,11 @@ UsageCommand MakeCommand(const UsageArguments& arguments,
     command.output = arguments.ascii ? UsageCommand::Output::kAsciiChart
                                      : UsageCommand::Output::kChart;
   }
+  if (html) {
+    command.output = UsageCommand::Output::kHtml;
+    command.html_file = arguments.html;
+    command.question = QuestionText(arguments);
+  }
   return command;
 }
 
@@ -130,6 +162,11 @@ void DefineUsage(CLI::App& app, CommandBuilder& builder) {
       ->option_text("UID");
   usage->add_option("--tag", arguments->tag, "Of this tag only")
       ->option_text("N");
+  usage
+      ->add_option("--set", arguments->counter_set,
+                   "Of this counter set only: 0 to 15")
+      ->option_text("N")
+      ->check(CLI::Range(0, 15));
   usage->add_option("--iface", arguments->interface, "Of this interface only")
       ->option_text("NAME");
   usage
@@ -140,19 +177,22 @@ void DefineUsage(CLI::App& app, CommandBuilder& builder) {
       ->option_text("WHEN");
   usage
       ->add_option("--bucket", arguments->bucket,
-                   "hour, day, month or total (default: total)")
+                   "hour, day, month or total (default: total; with --html "
+                   "day)")
       ->option_text("TIME")
       ->check(CLI::IsMember({"hour", "day", "month", "total"}));
-  usage
-      ->add_option("--by", arguments->by,
-                   "uid, tag, iface or set (default: uid)")
-      ->option_text("WHAT")
-      ->check(CLI::IsMember({"uid", "tag", "iface", "set"}));
+  CommandBuilder::AddBy(usage, arguments->by);
   CLI::Option* csv =
       usage->add_flag("--csv", arguments->csv, "Print comma-separated values");
   CLI::Option* chart =
       usage->add_flag("--chart", arguments->chart, "Draw bars");
   chart->excludes(csv);
+  usage
+      ->add_option("--html", arguments->html,
+                   "Write a page with charts to a file (-: standard output)")
+      ->option_text("FILE")
+      ->excludes(csv)
+      ->excludes(chart);
   usage->add_flag("--ascii", arguments->ascii, "With --chart: in plain ASCII")
       ->needs(chart);
 

@@ -3,6 +3,7 @@
 // usage, usage forget.
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,17 +11,23 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "libpolicy/base/status_macros.h"
 #include "netd/cli/commands.h"
 #include "netd/cli/session.h"
 #include "netd/cli/text_table.h"
 #include "netd/cli/units.h"
+#include "netd/cli/usage_page.h"
 
 namespace netpolicy::cli {
 namespace {
 
-constexpr size_t kBarWidth = 30;  // so that a line fits 80 columns
+// Bars take what the other columns leave of a terminal. Where there is none, a
+// line fits 80 columns.
+constexpr size_t kBarWidth = 30;
+constexpr size_t kLeastBarWidth = 10;
 
 uint64_t Bytes(const UsageRow& row) {
   return row.counters.rx_bytes + row.counters.tx_bytes;
@@ -98,12 +105,13 @@ std::string Csv(const UsageCommand& command,
 }
 
 // `part` of `whole` as a bar, in eighths of a column; what isn't 0 is seen.
-std::string Bar(uint64_t part, uint64_t whole, bool ascii) {
+std::string Bar(uint64_t part, uint64_t whole, size_t width, bool ascii) {
   static constexpr const char* kEighths[] = {"",  "▏", "▎", "▍",
                                              "▌", "▋", "▊", "▉"};
   if (part == 0 || whole == 0) return "";
-  const double columns =
-      static_cast<double>(part) / static_cast<double>(whole) * kBarWidth;
+  const double columns = static_cast<double>(part) /
+                         static_cast<double>(whole) *
+                         static_cast<double>(width);
   if (ascii) {
     return std::string(std::max<size_t>(1, static_cast<size_t>(columns + 0.5)),
                        '#');
@@ -114,50 +122,106 @@ std::string Bar(uint64_t part, uint64_t whole, bool ascii) {
   return bar + kEighths[eighths % 8];
 }
 
+// The columns that say of when and of what a row is.
+std::vector<TextTable::Column> KeyColumns(const UsageCommand& command) {
+  std::vector<TextTable::Column> columns;
+  if (command.bucket != "total") columns.push_back({command.bucket});
+  columns.push_back({command.by});
+  return columns;
+}
+
+std::vector<TextTable::Cell> KeyCells(const UsageCommand& command,
+                                      const UsageRow& row, Session& session) {
+  std::vector<TextTable::Cell> cells;
+  if (command.bucket != "total") cells.emplace_back(StartText(command, row));
+  cells.emplace_back(WhatText(command, row, session));
+  return cells;
+}
+
 std::string Table(const UsageCommand& command,
                   const std::vector<UsageRow>& rows, Session& session) {
-  const bool chart = command.output != UsageCommand::Output::kTable;
-  uint64_t most = 0;
-  for (const UsageRow& row : rows) most = std::max(most, Bytes(row));
-  std::vector<TextTable::Column> columns;
-  const bool total = command.bucket == "total";
-  if (!total) columns.push_back({command.bucket});
-  columns.push_back({command.by});
-  if (chart) {
-    columns.push_back({"bytes", TextTable::kRight});
-    columns.push_back({""});
-  } else {
-    for (const char* title : {"in", "packets", "out", "packets"}) {
-      columns.push_back({title, TextTable::kRight});
-    }
-    columns.push_back({""});
+  std::vector<TextTable::Column> columns = KeyColumns(command);
+  for (const char* title : {"in", "packets", "out", "packets"}) {
+    columns.push_back({title, TextTable::kRight});
   }
+  columns.push_back({""});
   TextTable table(std::move(columns));
   for (const UsageRow& row : rows) {
-    std::vector<TextTable::Cell> cells;
-    if (!total) cells.emplace_back(StartText(command, row));
-    cells.emplace_back(WhatText(command, row, session));
-    if (chart) {
-      cells.emplace_back(FormatBytes(Bytes(row)));
-      cells.emplace_back(
-          Bar(Bytes(row), most,
-              command.output == UsageCommand::Output::kAsciiChart));
-    } else {
-      const UsageCounters& c = row.counters;
-      cells.emplace_back(FormatBytes(c.rx_bytes));
-      cells.emplace_back(FormatCount(c.rx_packets));
-      cells.emplace_back(FormatBytes(c.tx_bytes));
-      cells.emplace_back(FormatCount(c.tx_packets));
-      cells.emplace_back(FlagsText(row.flags), Ink::kDim);
-    }
+    std::vector<TextTable::Cell> cells = KeyCells(command, row, session);
+    const UsageCounters& c = row.counters;
+    cells.emplace_back(FormatBytes(c.rx_bytes));
+    cells.emplace_back(FormatCount(c.rx_packets));
+    cells.emplace_back(FormatBytes(c.tx_bytes));
+    cells.emplace_back(FormatCount(c.tx_packets));
+    cells.emplace_back(FlagsText(row.flags), Ink::kDim);
     table.AddRow(std::move(cells));
   }
   return table.ToString(session.colour());
 }
 
+std::string ChartOfWidth(const UsageCommand& command,
+                         const std::vector<UsageRow>& rows, size_t bar_width,
+                         Colour colour, Session& session) {
+  uint64_t most = 0;
+  for (const UsageRow& row : rows) most = std::max(most, Bytes(row));
+  std::vector<TextTable::Column> columns = KeyColumns(command);
+  columns.push_back({"bytes", TextTable::kRight});
+  columns.push_back({""});
+  TextTable table(std::move(columns));
+  for (const UsageRow& row : rows) {
+    std::vector<TextTable::Cell> cells = KeyCells(command, row, session);
+    cells.emplace_back(FormatBytes(Bytes(row)));
+    cells.emplace_back(
+        Bar(Bytes(row), most, bar_width,
+            command.output == UsageCommand::Output::kAsciiChart));
+    table.AddRow(std::move(cells));
+  }
+  return table.ToString(colour);
+}
+
+std::string Chart(const UsageCommand& command,
+                  const std::vector<UsageRow>& rows, Session& session) {
+  size_t width = kBarWidth;
+  if (const absl::optional<TerminalSize>& terminal =
+          session.environment().terminal) {
+    const std::string others =
+        ChartOfWidth(command, rows, 0, Colour::kNever, session);
+    size_t used = 0;
+    for (absl::string_view line : absl::StrSplit(others, '\n')) {
+      used = std::max(used, line.size());
+    }
+    const auto columns = static_cast<size_t>(terminal->columns);
+    width = std::max(kLeastBarWidth,
+                     columns > used + 2 ? columns - used - 2 : size_t{0});
+  }
+  return ChartOfWidth(command, rows, width, session.colour(), session);
+}
+
+absl::Status WritePage(const UsageCommand& command,
+                       const std::vector<UsageRow>& rows, Session& session) {
+  UsagePageContent content;
+  content.by = command.by;
+  content.question = command.question;
+  content.bucket = command.query.bucket;
+  content.zone = absl::LocalTimeZone();
+  content.made = absl::Now();
+  std::map<UsageKey, UsagePageSeries> series;
+  for (const UsageRow& row : rows) {
+    UsagePageSeries& one = series[row.key];
+    one.buckets.push_back({row.start, row.counters, row.flags});
+    if (one.name.empty()) one.name = WhatText(command, row, session);
+  }
+  for (auto& [key, one] : series) content.series.push_back(std::move(one));
+  NP_ASSIGN_OR_RETURN(const std::string page, UsagePage(content));
+  return session.environment().write_file(command.html_file, page);
+}
+
 }  // namespace
 
 absl::Status RunUsage(const UsageCommand& command, Session& session) {
+  if (session.json() && command.output == UsageCommand::Output::kHtml) {
+    return absl::InvalidArgumentError("usage: --html excludes --json");
+  }
   NP_ASSIGN_OR_RETURN(UsageHistory * history, session.usage());
   NP_ASSIGN_OR_RETURN(std::vector<UsageRow> rows,
                       history->Usage(command.query));
@@ -175,6 +239,9 @@ absl::Status RunUsage(const UsageCommand& command, Session& session) {
     session.Print(Csv(command, rows));
     return absl::OkStatus();
   }
+  if (command.output == UsageCommand::Output::kHtml) {
+    return WritePage(command, rows, session);
+  }
   // Of a total, the most first.
   if (command.query.bucket == UsagePeriod::kTotal) {
     std::stable_sort(rows.begin(), rows.end(),
@@ -182,8 +249,13 @@ absl::Status RunUsage(const UsageCommand& command, Session& session) {
                        return Bytes(a) > Bytes(b);
                      });
   }
-  session.Print(rows.empty() ? "no usage is stored of that\n"
-                             : Table(command, rows, session));
+  if (rows.empty()) {
+    session.Print("no usage is stored of that\n");
+  } else if (command.output == UsageCommand::Output::kTable) {
+    session.Print(Table(command, rows, session));
+  } else {
+    session.Print(Chart(command, rows, session));
+  }
   return absl::OkStatus();
 }
 
