@@ -6,9 +6,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "libpolicy/engine/quota.h"
 #include "libpolicy/model/policy.h"
 
 namespace netpolicy {
@@ -61,6 +63,9 @@ struct EngineOptions {
   // the programs see. Adopted tables keep the policy they have.
   Policy initial_policy;
 
+  // Likewise the quotas (Engine::Quotas() of before, with what they counted).
+  std::vector<Quota> initial_quotas;
+
   // How long to wait for another process that sets up or commits.
   absl::Duration lock_timeout = absl::Seconds(5);
 };
@@ -72,6 +77,7 @@ struct OpenReport {
   int leftovers_removed = 0;      // pins of a set-up that was cut off half-way
   int programs_kept = 0;          // adopted: the programs were the same as ours
   int programs_replaced = 0;      // adopted: ours took the place of others
+  int quotas_restored = 0;        // loaded: of `initial_quotas`
   int links_created = 0;          // adopted: links that were missing, or whose
                                   // cgroup had been removed
   bool commit_completed = false;  // adopted: a commit had been cut off half-way

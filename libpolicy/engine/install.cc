@@ -16,6 +16,7 @@
 #include "libpolicy/engine/committer.h"
 #include "libpolicy/engine/pins.h"
 #include "libpolicy/engine/policy_object.h"
+#include "libpolicy/engine/quota_tables.h"
 #include "libpolicy/engine/table_writer.h"
 #include "libpolicy/kernel/capability.h"
 #include "libpolicy/kernel/errno_status.h"
@@ -134,8 +135,13 @@ absl::Status LoadFresh(const EngineOptions& options, const PinDirectory& pins,
 
   NP_RETURN_IF_ERROR(FillFreeRows(tables));
   NP_ASSIGN_OR_RETURN(auto writer, MakeKernelTableWriter(tables));
-  NP_RETURN_IF_ERROR(
-      Committer(tables, std::move(writer)).Initialize(options.initial_policy));
+  Committer committer(tables, std::move(writer));
+  NP_RETURN_IF_ERROR(committer.Initialize(options.initial_policy));
+  // No socket has a verdict yet.
+  const auto outdate = [] { return absl::OkStatus(); };
+  NP_ASSIGN_OR_RETURN(installation.report.quotas_restored,
+                      QuotaTables(tables, committer.writer(), outdate)
+                          .Restore(options.initial_quotas));
 
   tables.control_entry().rows_per_uid = RowsPerUid(options);
 

@@ -451,5 +451,41 @@ TEST_F(QuotaTest, WhatIsUsedOutlivesTheTables) {
   EXPECT_EQ(Get(id).packets, 3u);
 }
 
+// After a boot: the programs are attached to tables that have the quotas.
+TEST(InitialQuotas, AreInForceForTheFirstPacket) {
+  if (auto missing = MissingForBpfTests()) GTEST_SKIP() << *missing;
+  Quota quota;
+  quota.id = QuotaId{7};
+  quota.definition.subject = QuotaSubject::OfUid(Uid{kAppUid});
+  quota.definition.unit = QuotaDefinition::Unit::kPackets;
+  quota.definition.limit = 3;
+  quota.used = 2;
+  quota.period_start = absl::Now();
+  EngineOptions options;
+  options.initial_quotas = {quota};
+  auto bed = Testbed::Create({}, options);
+  ASSERT_THAT(bed, IsOk());
+  EXPECT_EQ((*bed)->engine().open_report().quotas_restored, 1);
+  auto app = (*bed)->SpawnApp(kAppUid);
+  ASSERT_THAT(app, IsOk());
+  auto udp = app->UdpSocket(AF_INET);
+  ASSERT_THAT(udp, IsOk());
+  const auto send = [&] {
+    return app->SendTo(*udp, {"10.77.0.2", kPeerPort}, "x");
+  };
+  EXPECT_THAT(send(), IsOkAndHolds(1));
+  EXPECT_THAT(send(), HasErrno(EPERM));
+
+  // Whoever comes later neither begins anew nor adds them again.
+  ASSERT_THAT((*bed)->Reopen(), IsOk());
+  EXPECT_EQ((*bed)->engine().open_report().quotas_restored, 0);
+  EXPECT_THAT((*bed)->engine().RestoreQuotas({quota}), IsOkAndHolds(0));
+  const auto quotas = (*bed)->engine().Quotas();
+  ASSERT_THAT(quotas, IsOkAndHolds(SizeIs(1)));
+  EXPECT_EQ(quotas->front().id, QuotaId{7});
+  EXPECT_EQ(quotas->front().used, 3u);
+  EXPECT_THAT(send(), HasErrno(EPERM));
+}
+
 }  // namespace
 }  // namespace netpolicy::testing

@@ -29,7 +29,7 @@ namespace {
 constexpr char kBegin[] = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 constexpr char kEnd[] = "\x1b[?7h\x1b[?25h\x1b[?1049l";
 constexpr char kHome[] = "\x1b[H";
-constexpr char kEndOfLine[] = "\x1b[K\r\n";  // clears what is left of it
+constexpr char kEndOfLine[] = "\x1b[K\n";  // clears what is left of it
 constexpr char kClearBelow[] = "\x1b[J";
 
 class TerminalScreen : public Screen {

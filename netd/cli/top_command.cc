@@ -127,18 +127,17 @@ std::string HeadLine(const TopCommand& command, const Interval& interval) {
   return line;
 }
 
-// At most `lines` lines. Overflow, which is nobody's, comes first: something is
-// wrong.
+// At most `lines` lines, and for most names 80 columns. Overflow, which is
+// nobody's, comes first: something is wrong.
 std::string Page(const TopCommand& command, const Interval& interval,
                  const Ranking& ranking, size_t lines, Session& session) {
   const bool by_uid = command.by == StatsCommand::By::kUid;
   std::vector<TextTable::Column> columns = {{SubjectTitle(command.by)}};
-  for (const char* title : {"rx", "tx", "rx packets/s", "tx packets/s"}) {
+  for (const char* title : {"rx", "tx", "rx pkt/s", "tx pkt/s"}) {
     columns.push_back({title, TextTable::kRight});
   }
   if (by_uid) columns.push_back({"refused/s", TextTable::kRight});
-  columns.push_back({"rx since", TextTable::kRight});
-  columns.push_back({"tx since", TextTable::kRight});
+  columns.push_back({"since", TextTable::kRight});
   TextTable table(std::move(columns));
 
   const auto add = [&](std::string name, Ink ink, const Sum& now,
@@ -155,8 +154,9 @@ std::string Page(const TopCommand& command, const Interval& interval,
       cells.push_back(
           Dimmed(CountRate(interval.Rate(refused)), refused == 0, Ink::kBad));
     }
-    cells.emplace_back(since == nullptr ? "-" : FormatBytes(since->rx.bytes));
-    cells.emplace_back(since == nullptr ? "-" : FormatBytes(since->tx.bytes));
+    cells.emplace_back(since == nullptr
+                           ? "-"
+                           : FormatBytes(since->rx.bytes + since->tx.bytes));
     table.AddRow(std::move(cells));
   };
 

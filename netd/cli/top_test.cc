@@ -145,9 +145,9 @@ TEST_F(TopTest, ShowsWhatPassedInTheIntervalBySecond) {
   EXPECT_EQ(Top({"--once", "--interval", "2"}),
             R"(ndc top, 2.0 s: 12.0 KiB/s in, 1.50 KiB/s out, 0 refused/s
 
-UID                   RX          TX  RX PACKETS/S  TX PACKETS/S  REFUSED/S  RX SINCE  TX SINCE
-10001 (alice)  10.0 KiB/s     512 B/s            10           0.5          0  20.0 KiB  1.00 KiB
-10002 (bob)    2.00 KiB/s  1.00 KiB/s           2.0           1.0          0  4.00 KiB  2.00 KiB
+UID                    RX          TX  RX PKT/S  TX PKT/S  REFUSED/S     SINCE
+10001 (alice)  10.0 KiB/s     512 B/s        10       0.5          0  21.0 KiB
+10002 (bob)    2.00 KiB/s  1.00 KiB/s       2.0       1.0          0  6.00 KiB
 )");
 }
 
@@ -191,7 +191,7 @@ TEST_F(TopTest, OverflowIsSaidFirst) {
   readings_ = {before, after};
   const std::string page = Top({"--once"});
   EXPECT_THAT(Subjects(page), ElementsAre("unknown", "1"));
-  EXPECT_THAT(page, HasSubstr(": 1.16 KiB/s in,"));
+  EXPECT_THAT(page, HasSubstr(": 1.17 KiB/s in,"));
 }
 
 TEST_F(TopTest, TablesMadeAnewAreNoFault) {

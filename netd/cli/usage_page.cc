@@ -75,10 +75,10 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: .3rem .5rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 500; color: var(--soft); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
-td:first-child { overflow-wrap: anywhere; white-space: normal; }
-td.bar { width: 34%; min-width: 8rem; }
+td:first-child { overflow-wrap: anywhere; white-space: normal; min-width: 7rem; }
+td.bar { width: 34%; min-width: 8rem; text-align: left; }
 tr:last-child td { border-bottom: 0; }
-.bar i { display: inline-block; height: .8em; vertical-align: middle; }
+.bar i { display: inline-block; height: .8em; min-width: 1px; vertical-align: middle; }
 .bar i:first-child { border-radius: 3px 0 0 3px; }
 .bar i:last-child { border-radius: 0 3px 3px 0; }
 svg { display: block; width: 100%; height: auto; min-width: 30rem; margin-top: .6rem; }
@@ -87,6 +87,7 @@ svg line { stroke: var(--line); stroke-width: 1; }
 svg g:hover rect { opacity: .75; }
 details { margin-top: .6rem; }
 summary { cursor: pointer; color: var(--soft); }
+@media (max-width: 40rem) { .bar { display: none; } }
 @media print { body { background: none; } .card { break-inside: avoid; } }
 </style>
 </head>
@@ -294,10 +295,10 @@ std::string Numbers(const Chart& chart, const Axis& axis,
 // Everybody beside one another, with bars to compare.
 std::string Overview(const std::vector<Chart>& charts, uint64_t all,
                      absl::string_view by) {
-  std::string text =
-      absl::StrCat("<div class=\"card\">\n<table><tr><th>", Escaped(by),
-                   "</th><th></th><th>in</th><th>out</th><th>total</th>"
-                   "<th>share</th></tr>\n");
+  std::string text = absl::StrCat(
+      "<div class=\"card\">\n<table><tr><th>", Escaped(by),
+      "</th><th class=\"bar\"></th><th>in</th><th>out</th><th>total</th>"
+      "<th>share</th></tr>\n");
   const uint64_t most =
       charts.empty() ? 1 : std::max<uint64_t>(1, Bytes(charts[0].sum));
   for (size_t i = 0; i < charts.size(); ++i) {
@@ -327,6 +328,15 @@ std::string Overview(const std::vector<Chart>& charts, uint64_t all,
                                     static_cast<double>(all));
   }
   return absl::StrCat(text, "</table>\n</div>\n");
+}
+
+bool HasUnsureTimes(const UsagePageContent& content) {
+  for (const UsagePageSeries& series : content.series) {
+    for (const auto& bucket : series.buckets) {
+      if (bucket.flags != 0) return true;
+    }
+  }
+  return false;
 }
 
 absl::string_view BucketName(UsagePeriod bucket) {
@@ -385,6 +395,11 @@ absl::StatusOr<std::string> UsagePage(const UsagePageContent& content) {
                   "<span><i class=\"key in\"></i>in</span></div><div>",
                   FormatBytes(all.tx_bytes),
                   "<span><i class=\"key out\"></i>out</span></div></div>\n");
+  if (over_time && HasUnsureTimes(content)) {
+    absl::StrAppend(&page,
+                    "<p class=\"soft\">Paler bars: the time was estimated, as "
+                    "netd did not run, or the clock was set.</p>\n");
+  }
   page += Overview(charts, Bytes(all), content.by);
   for (size_t i = 0; over_time && i < charts.size() && i < kMaxCharts; ++i) {
     const Chart& chart = charts[i];

@@ -63,6 +63,7 @@ TEST(UsagePage, HasAChartForEachAppTheBusiestFirst) {
       HasSubstr(
           "<title>2026-11-25: 100 B in, 0 B out, time estimated</title>"));
   EXPECT_THAT(*page, HasSubstr("<td>75.6 %</td>"));
+  EXPECT_THAT(*page, HasSubstr("Paler bars: the time was estimated"));
 }
 
 TEST(UsagePage, AllChartsHaveTheSameTimes) {

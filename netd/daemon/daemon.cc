@@ -171,8 +171,12 @@ absl::optional<Failure> Daemon::OpenEngine() {
   absl::StatusOr<absl::optional<Policy>> saved = state_.Load();
   if (!saved.ok()) return Failure{kExitState, saved.status()};
 
+  absl::StatusOr<SavedQuotas> quotas_saved = QuotaService::LoadSaved(options_);
+  if (!quotas_saved.ok()) return Failure{kExitState, quotas_saved.status()};
+
   EngineOptions engine_options = options_.engine;
   if (saved->has_value()) engine_options.initial_policy = **saved;
+  engine_options.initial_quotas = quotas_saved->state.quotas;
   absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Open(engine_options);
   if (!engine.ok()) return Failure{kExitFailure, engine.status()};
   engine_ = *std::move(engine);
@@ -200,7 +204,7 @@ absl::optional<Failure> Daemon::OpenEngine() {
   const absl::Status synced = policy_->Sync();
   if (!synced.ok()) return Failure{kExitState, synced};
   absl::StatusOr<std::unique_ptr<QuotaService>> quotas =
-      QuotaService::Open(options_, *engine_);
+      QuotaService::Open(options_, *std::move(quotas_saved), *engine_);
   if (!quotas.ok()) return Failure{kExitState, quotas.status()};
   quotas_ = *std::move(quotas);
 

@@ -37,27 +37,37 @@ void AddAlert(const QuotaCrossing& crossing, const Quota& quota,
 
 }  // namespace
 
+absl::StatusOr<SavedQuotas> PersistentQuotas::LoadSaved(
+    const std::string& path) {
+  const QuotaFile file(path);
+  SavedQuotas saved;
+  absl::StatusOr<absl::optional<QuotaState>> loaded = file.Load();
+  if (absl::IsDataLoss(loaded.status())) {
+    NP_ASSIGN_OR_RETURN(const std::string aside, file.MoveAside());
+    saved.damage =
+        absl::StrCat(loaded.status().message(), "; moved to ", aside);
+    return saved;
+  }
+  NP_RETURN_IF_ERROR(loaded.status());
+  saved.state = std::move(*loaded).value_or(QuotaState());
+  return saved;
+}
+
 absl::StatusOr<std::unique_ptr<PersistentQuotas>> PersistentQuotas::Open(
-    Engine& engine, Options options) {
+    Engine& engine, SavedQuotas saved, Options options) {
   std::unique_ptr<PersistentQuotas> quotas(
       new PersistentQuotas(engine, std::move(options)));
-  NP_RETURN_IF_ERROR(quotas->Load());
+  NP_RETURN_IF_ERROR(quotas->Restore(std::move(saved)));
   return quotas;
 }
 
-absl::Status PersistentQuotas::Load() {
-  absl::StatusOr<absl::optional<QuotaState>> loaded = file_.Load();
-  if (absl::IsDataLoss(loaded.status())) {
-    NP_ASSIGN_OR_RETURN(const std::string aside, file_.MoveAside());
-    damage_ = absl::StrCat(loaded.status().message(), "; moved to ", aside);
-    loaded = absl::optional<QuotaState>();
-  }
-  NP_RETURN_IF_ERROR(loaded.status());
-  // Without a file, one that says nothing is as good.
-  state_ = loaded->value_or(QuotaState());
+absl::Status PersistentQuotas::Restore(SavedQuotas saved) {
+  damage_ = std::move(saved.damage);
+  state_ = std::move(saved.state);
   content_ = EncodeQuotaState(state_);
 
   NP_ASSIGN_OR_RETURN(restored_, engine_.RestoreQuotas(state_.quotas));
+  restored_ += engine_.open_report().quotas_restored;
   NP_ASSIGN_OR_RETURN(const EngineStatus status, engine_.Status());
   NP_ASSIGN_OR_RETURN(tables_, LifeOfTables(status, BootId(), {"np_quotas"}));
   // Other tables have crossings of their own.

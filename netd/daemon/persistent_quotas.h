@@ -18,6 +18,13 @@
 
 namespace netpolicy {
 
+// What the file has.
+struct SavedQuotas {
+  QuotaState state;    // without a file, one that says nothing
+  std::string damage;  // what was wrong with it, and where it is now; "":
+                       // nothing
+};
+
 // An engine's quotas, whose definitions, use and alerts survive a reboot, and
 // whose periods begin in time as long as somebody calls Refresh().
 //
@@ -44,12 +51,17 @@ class PersistentQuotas final : public QuotaKeeper {
   // Alerts that are kept; of more the oldest are lost, and counted.
   static constexpr size_t kMaxAlerts = 1000;
 
-  // Puts what the file has into the tables, if they are new. A file that can't
-  // be read is moved aside. `engine` must outlive it. Errors:
-  // kFailedPrecondition when a newer netd wrote the file; those of
-  // Engine::RestoreQuotas(); the system's.
+  // Reads the file; one that can't be read is moved aside. For
+  // EngineOptions::initial_quotas, lest a packet pass new tables before the
+  // quotas are in them. Errors: kFailedPrecondition when a newer netd wrote the
+  // file; the system's.
+  static absl::StatusOr<SavedQuotas> LoadSaved(const std::string& path);
+
+  // Goes on with what was saved; puts it into the tables, if they are new and
+  // the engine was not opened with it. `engine` must outlive it. Errors: those
+  // of Engine::RestoreQuotas(); the system's.
   static absl::StatusOr<std::unique_ptr<PersistentQuotas>> Open(
-      Engine& engine, Options options);
+      Engine& engine, SavedQuotas saved, Options options);
 
   // Begins periods that are due, makes alerts of crossings, saves what is used.
   // Errors: the engine's, those of saving; may be called again.
@@ -64,14 +76,14 @@ class PersistentQuotas final : public QuotaKeeper {
 
   // How many quotas of the file were put into the tables.
   int restored() const { return restored_; }
-  // What was wrong with the file, and where it is now; "": nothing.
+  // SavedQuotas::damage
   const std::string& damage() const { return damage_; }
 
  private:
   PersistentQuotas(Engine& engine, Options options)
       : engine_(engine), options_(std::move(options)), file_(options_.path) {}
 
-  absl::Status Load();
+  absl::Status Restore(SavedQuotas saved);
   absl::Status Save(const QuotaState& state);
   absl::Status ChangeSaved(QuotaId id, std::function<void(QuotaState&)> change,
                            std::function<absl::Status()> act);

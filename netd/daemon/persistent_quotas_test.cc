@@ -92,7 +92,10 @@ class PersistentQuotasTest : public ::testing::Test {
       if (dies_when_told_) _exit(7);
     };
     options.on_next_period = [this](absl::Time next) { next_period_ = next; };
-    auto quotas = PersistentQuotas::Open(bed_->engine(), std::move(options));
+    auto saved = PersistentQuotas::LoadSaved(options.path);
+    ASSERT_THAT(saved, IsOk());
+    auto quotas = PersistentQuotas::Open(bed_->engine(), *std::move(saved),
+                                         std::move(options));
     ASSERT_THAT(quotas, IsOk());
     quotas_ = *std::move(quotas);
     ASSERT_THAT(quotas_->Refresh(), IsOk());

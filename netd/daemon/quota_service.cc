@@ -23,9 +23,13 @@ namespace {
 // Where usage is not stored, quotas are all the same.
 constexpr uint32_t kDefaultSeconds = 60;
 
+std::string PathOf(const DaemonOptions& options) {
+  return absl::StrCat(options.state, ".quotas");
+}
+
 PersistentQuotas::Options OptionsFor(const DaemonOptions& options) {
   PersistentQuotas::Options result;
-  result.path = absl::StrCat(options.state, ".quotas");
+  result.path = PathOf(options);
   result.zone = absl::LocalTimeZone();
   result.now = [] { return absl::Now(); };
   result.on_alert = [](const QuotaAlert& alert) {
@@ -43,14 +47,20 @@ PersistentQuotas::Options OptionsFor(const DaemonOptions& options) {
 
 void QuotaService::Free::operator()(event* e) const { event_free(e); }
 
+absl::StatusOr<SavedQuotas> QuotaService::LoadSaved(
+    const DaemonOptions& options) {
+  return PersistentQuotas::LoadSaved(PathOf(options));
+}
+
 absl::StatusOr<std::unique_ptr<QuotaService>> QuotaService::Open(
-    const DaemonOptions& options, Engine& engine) {
+    const DaemonOptions& options, SavedQuotas saved, Engine& engine) {
   std::unique_ptr<QuotaService> service(new QuotaService(options));
   PersistentQuotas::Options quota_options = OptionsFor(options);
   QuotaService* const self = service.get();
   quota_options.on_next_period = [self](absl::Time t) { self->WaitUntil(t); };
   NP_ASSIGN_OR_RETURN(service->quotas_,
-                      PersistentQuotas::Open(engine, std::move(quota_options)));
+                      PersistentQuotas::Open(engine, std::move(saved),
+                                             std::move(quota_options)));
   if (!service->quotas_->damage().empty()) {
     Log("quotas_damaged", {{"error", service->quotas_->damage()}});
   }
@@ -159,9 +169,13 @@ DoctorFinding QuotaService::Finding() const {
 }
 
 void StoreLastQuotas(const DaemonOptions& options, Engine& engine) {
-  const auto quotas = PersistentQuotas::Open(engine, OptionsFor(options));
-  const absl::Status status =
-      quotas.ok() ? (*quotas)->Refresh() : quotas.status();
+  const absl::Status status = [&]() -> absl::Status {
+    NP_ASSIGN_OR_RETURN(SavedQuotas saved, QuotaService::LoadSaved(options));
+    NP_ASSIGN_OR_RETURN(
+        const auto quotas,
+        PersistentQuotas::Open(engine, std::move(saved), OptionsFor(options)));
+    return quotas->Refresh();
+  }();
   if (!status.ok()) Log("quotas_not_saved", {{"error", status.message()}});
 }
 

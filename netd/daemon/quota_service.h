@@ -26,10 +26,14 @@ namespace netpolicy {
 // of the day says so or was set.
 class QuotaService {
  public:
-  // Puts saved quotas in force where the tables are new. `engine` must outlive
-  // it. Errors: those of PersistentQuotas::Open(); the system's.
+  // What the engine is to be opened with. Errors: those of
+  // PersistentQuotas::LoadSaved().
+  static absl::StatusOr<SavedQuotas> LoadSaved(const DaemonOptions& options);
+
+  // Goes on with what was saved. `engine` must outlive it. Errors: those of
+  // PersistentQuotas::Open(); the system's.
   static absl::StatusOr<std::unique_ptr<QuotaService>> Open(
-      const DaemonOptions& options, Engine& engine);
+      const DaemonOptions& options, SavedQuotas saved, Engine& engine);
 
   // Alerts of what was crossed meanwhile come at once. `base` must outlive it.
   // Errors: the system's; kResourceExhausted for memory.

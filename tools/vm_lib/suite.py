@@ -25,6 +25,7 @@ _MACHINES_AT_ONCE = max(1, min(2, os.cpu_count() or 1))
 _OUTPUT_LINES = 60
 # For the tests of one kernel, so that all kernels stay within an hour whatever happens.
 _KERNEL_SECONDS = 1200
+_SLOW_SECONDS = 10
 
 
 def _build(tests):
@@ -48,6 +49,7 @@ class _Report:
     seconds: float = 0.0
     version: str = ""
     features: list = dataclasses.field(default_factory=list)
+    times: list = dataclasses.field(default_factory=list)  # (seconds, label)
 
     def add(self, status, name, detail=""):
         self.cases.append((status, f"kernel {self.key} {name}".rstrip(), " ".join(detail.split())))
@@ -60,6 +62,11 @@ class _Report:
     def line(self):
         return (f"kernel {self.key}: {self.count('passed')} passed, {self.count('failed')} failed, "
                 f"{self.count('skipped')} skipped ({self.seconds:.1f} s)")
+
+    def slowest(self):
+        """The tests that take more than a few seconds, for whoever wants the suite to be faster."""
+        slow = sorted((time for time in self.times if time[0] >= _SLOW_SECONDS), reverse=True)
+        return "  " + ", ".join(f"{label} {seconds:.0f} s" for seconds, label in slow)
 
 
 def _run_kernel(key, tests, bin_directory, output):
@@ -84,6 +91,7 @@ def _run_kernel(key, tests, bin_directory, output):
     report.version = outcome.kernel.version
     for done in outcome.result.runs:
         report.features += record.features_in(done.output.decode(errors="replace"))
+    report.times = [(done.seconds, test.label) for done, test in zip(outcome.result.runs, tests)]
     with tempfile.TemporaryDirectory(prefix="netpolicy-vm-") as work:
         machine.extract(outcome.result, work)
         for number, (test, ended) in enumerate(zip(tests, outcome.runs)):
@@ -142,7 +150,8 @@ def run(keys, results=None, output=None, record_file=None, fast=False):
         with printing:
             for line in report.lines:
                 print(line)
-            print(report.line(), flush=True)
+            print(report.line())
+            print(report.slowest(), flush=True)
             reports[key] = report
             if results:
                 with open(results, "a", encoding="utf-8") as out:
