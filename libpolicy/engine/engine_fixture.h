@@ -9,6 +9,7 @@
 #include <sys/file.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -24,6 +25,13 @@
 #include "libpolicy/testing/test_environment.h"
 
 namespace netpolicy {
+
+// Tests that break something at each of many steps take every step here, and
+// every so many-th under the other kernels, which are emulated and slow (an odd
+// number, lest tests that alternate do always the same).
+inline int StepsApart() {
+  return getenv("NETPOLICY_KERNEL") == nullptr ? 1 : 7;
+}
 
 class CommitterPeer {
  public:

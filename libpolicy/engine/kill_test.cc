@@ -116,7 +116,8 @@ class KillTest : public EngineFixture {
 
 TEST_F(KillTest, AFirstOpenThatWasKilledIsMadeAnew) {
   int n = 0;
-  for (Outcome outcome = Outcome::kKilled; outcome == Outcome::kKilled; ++n) {
+  for (Outcome outcome = Outcome::kKilled; outcome == Outcome::kKilled;
+       n += StepsApart()) {
     SCOPED_TRACE(n);
     ASSERT_LT(n, 200);
     outcome = KillAtStep(n, [this] { return Engine::Open(Options()).ok(); });
@@ -132,13 +133,14 @@ TEST_F(KillTest, AFirstOpenThatWasKilledIsMadeAnew) {
     EXPECT_EQ(PolicyOf(*engine).generation, Generation{1});
     ASSERT_THAT(Engine::Detach(Options().pin_dir), IsOk());
   }
-  printf("%d steps\n", n - 1);
+  printf("%d steps\n", n - StepsApart());
 }
 
 TEST_F(KillTest, AnAdoptionThatWasKilledIsCompletedByTheNext) {
   const std::string pins = Options().pin_dir;
   int n = 0;
-  for (Outcome outcome = Outcome::kKilled; outcome == Outcome::kKilled; ++n) {
+  for (Outcome outcome = Outcome::kKilled; outcome == Outcome::kKilled;
+       n += StepsApart()) {
     SCOPED_TRACE(n);
     ASSERT_LT(n, 200);
     auto engine = Open();
@@ -161,13 +163,14 @@ TEST_F(KillTest, AnAdoptionThatWasKilledIsCompletedByTheNext) {
     ASSERT_THAT(engine->Commit({Deny(3)}, {}), IsOk());
     ASSERT_THAT(engine->Commit({Clear(3)}, {}), IsOk());
   }
-  printf("%d steps\n", n - 1);
+  printf("%d steps\n", n - StepsApart());
 }
 
 TEST_F(KillTest, ADetachThatWasKilledCanBeRepeatedOrMadeGood) {
   const std::string pins = Options().pin_dir;
   int n = 0;
-  for (Outcome outcome = Outcome::kKilled; outcome == Outcome::kKilled; ++n) {
+  for (Outcome outcome = Outcome::kKilled; outcome == Outcome::kKilled;
+       n += StepsApart()) {
     SCOPED_TRACE(n);
     ASSERT_LT(n, 200);
     auto engine = Open();
@@ -185,7 +188,7 @@ TEST_F(KillTest, ADetachThatWasKilledCanBeRepeatedOrMadeGood) {
       ASSERT_NO_FATAL_FAILURE(ExpectWhole(*engine));
     }
   }
-  printf("%d steps\n", n - 1);
+  printf("%d steps\n", n - StepsApart());
 }
 
 #else

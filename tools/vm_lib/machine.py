@@ -30,6 +30,7 @@ class RunResult:
 
     code: int = None
     seconds: float = 0.0
+    late: bool = False  # not begun, as the time was over
     output: bytes = b""
 
 
@@ -208,6 +209,8 @@ def _follow(result, out, ctl, show, deadline):
                 elif word == "start":
                     result.runs.append(RunResult())
                     start_of_run = float(rest[1])
+                elif word == "late":
+                    result.runs.append(RunResult(late=True))
                 elif word == "end":
                     result.runs[-1].code = int(rest[1])
                     result.runs[-1].seconds = float(rest[2]) - start_of_run

@@ -23,7 +23,7 @@ def say(text):
 
 @dataclasses.dataclass
 class Plan:
-    """What to run under which kernel. `data` is [(host path, guest path or "")]; `seconds` is for all runs together."""
+    """What to run under which kernel. `data` is [(host path, guest path or "")]; After `seconds` no further run is begun."""
 
     key: str
     runs: list
@@ -31,15 +31,16 @@ class Plan:
     data: list = dataclasses.field(default_factory=list)
     memory: int = 1024
     append: str = ""
-    seconds: int = 24 * 3600
+    seconds: int = None
 
 
 @dataclasses.dataclass
 class RunOutcome:
-    """What became of one run: `fault` says what the exit code alone does not, or is empty."""
+    """What became of one run: `fault` says what the exit code alone does not, or is empty. One that is `late` was not begun."""
 
     code: int
     fault: str = ""
+    late: bool = False
 
 
 @dataclasses.dataclass
@@ -55,7 +56,7 @@ class Outcome:
         return next((run.code for run in self.runs if run.code), KERNEL_FAULT if self.faults else 0)
 
     def summary(self):
-        succeeded = sum(run.code == 0 for run in self.runs)
+        succeeded = sum(run.code == 0 and not run.late for run in self.runs)
         return (f"{self.kernel.version}: {succeeded} of {len(self.runs)} succeeded; booted in {self.result.boot:.1f} s, "
                 f"{self.result.total:.1f} s in all")
 
@@ -75,7 +76,13 @@ def run(plan, show, update=False):
         with open(kernel.base_image, "rb") as file:
             shutil.copyfileobj(file, out, 1 << 20)
 
-    seconds = machine.BOOT_SECONDS + min(plan.seconds, sum(one.seconds + 10 for one in plan.runs)) + _END_SECONDS
+    longest = [one.seconds + 10 for one in plan.runs]
+    seconds = sum(longest)
+    if plan.seconds is not None:
+        own.content("np/deadline", f"{plan.seconds}\n")
+        # The last one may have begun just before.
+        seconds = min(seconds, plan.seconds + max(longest))
+    seconds += machine.BOOT_SECONDS + _END_SECONDS
     result = machine.run(emulator.command(say), kernel.vmlinuz, [base, own.write], show, seconds, plan.memory, plan.append)
     if not result.release:
         raise machine.MachineError(f"start machine with {kernel.version}: the guest did not come up in {machine.BOOT_SECONDS} s: "
@@ -95,6 +102,8 @@ def _judge(plan, kernel, result):
         done = result.runs[number] if number < len(result.runs) else None
         if done is None:
             runs.append(RunOutcome(BROKE_DOWN, "not run, as the machine ended before"))
+        elif done.late:
+            runs.append(RunOutcome(0, "no time was left for it", late=True))
         elif done.code is None and result.timed_out:
             runs.append(RunOutcome(TIMED_OUT, "did not end"))
         elif done.code is None:

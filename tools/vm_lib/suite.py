@@ -23,8 +23,10 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 # An emulated machine keeps one processor busy.
 _MACHINES_AT_ONCE = max(1, min(2, os.cpu_count() or 1))
 _OUTPUT_LINES = 60
-# For the tests of one kernel, so that all kernels stay within an hour whatever happens.
-_KERNEL_SECONDS = 1200
+# For all kernels together, unless somebody says otherwise. Tests for which no time is left are skipped, and said to be.
+_SECONDS = 3000
+# Of a kernel's share, for booting and for the test that has begun when it is over.
+_MARGIN_SECONDS = 60
 _SLOW_SECONDS = 10
 
 
@@ -50,6 +52,7 @@ class _Report:
     version: str = ""
     features: list = dataclasses.field(default_factory=list)
     times: list = dataclasses.field(default_factory=list)  # (seconds, label)
+    late: int = 0  # tests that were not begun, as the time was over
 
     def add(self, status, name, detail=""):
         self.cases.append((status, f"kernel {self.key} {name}".rstrip(), " ".join(detail.split())))
@@ -61,7 +64,8 @@ class _Report:
 
     def line(self):
         return (f"kernel {self.key}: {self.count('passed')} passed, {self.count('failed')} failed, "
-                f"{self.count('skipped')} skipped ({self.seconds:.1f} s)")
+                f"{self.count('skipped')} skipped ({self.seconds:.1f} s)"
+                + (f"; no time was left for {self.late} tests" if self.late else ""))
 
     def slowest(self):
         """The tests that take more than a few seconds, for whoever wants the suite to be faster."""
@@ -69,7 +73,7 @@ class _Report:
         return "  " + ", ".join(f"{label} {seconds:.0f} s" for seconds, label in slow)
 
 
-def _run_kernel(key, tests, bin_directory, output):
+def _run_kernel(key, tests, bin_directory, output, seconds):
     report = _Report(key)
     runs, tools, data = [], [], []
     for number, test in enumerate(tests):
@@ -79,7 +83,7 @@ def _run_kernel(key, tests, bin_directory, output):
         tools += [tool for tool in test.tools if tool not in tools]
         data += [(os.path.join(_ROOT, host), where or host) for host, where in test.data]
     try:
-        outcome = session.run(session.Plan(key, runs, tools, data, seconds=_KERNEL_SECONDS), lambda text: None)
+        outcome = session.run(session.Plan(key, runs, tools, data, seconds=seconds), lambda text: None)
     except debian.PackageError as error:
         report.add("skipped", "", str(error))
         report.lines.append(f"  skip  {error}")
@@ -106,6 +110,10 @@ def _run_kernel(key, tests, bin_directory, output):
 
 
 def _report_test(report, test, ended, runs, xml):
+    if ended.late:
+        report.add("skipped", test.label, ended.fault)
+        report.late += 1
+        return
     cases = report_tests.cases_of(xml)
     for status, name, detail in cases:
         report.add(status, f"{test.label} {name}", detail)
@@ -126,10 +134,11 @@ def _tree():
     return f"commit {done.stdout.strip()}" if done.returncode == 0 else "a tree that git does not know"
 
 
-def run(keys, results=None, output=None, record_file=None, fast=False):
+def run(keys, results=None, output=None, record_file=None, fast=False, seconds=None):
     """Runs the suite under each kernel, prints a line for each, appends to the file `results`; returns the exit code.
 
-    `record_file` is written when all kernels were had. `fast` leaves out what is marked as slow.
+    `record_file` is written when all kernels were had, and had time for all. `fast` leaves out what is marked as slow. After
+    `seconds` no further test is begun; each kernel has its share of them.
     """
     if "host" in keys:
         raise suite_list.SuiteError("run suite on host: tools/test does that")
@@ -144,9 +153,11 @@ def run(keys, results=None, output=None, record_file=None, fast=False):
     failed = 0
     reports = {}
     source = _tree()
+    turns = -(-len(keys) // _MACHINES_AT_ONCE)
+    share = max(0, (_SECONDS if seconds is None else seconds) // turns - _MARGIN_SECONDS)
 
     def one(key):
-        report = _run_kernel(key, tests, bin_directory, output)
+        report = _run_kernel(key, tests, bin_directory, output, share)
         with printing:
             for line in report.lines:
                 print(line)
@@ -172,6 +183,8 @@ def run(keys, results=None, output=None, record_file=None, fast=False):
     if record_file:
         if not all(report.version for report in reports.values()):
             raise suite_list.SuiteError(f"write {record_file}: not every kernel could be had")
+        if any(report.late for report in reports.values()):
+            raise suite_list.SuiteError(f"write {record_file}: there was no time for every test")
         record.write(record_file, [record.Kernel(key, reports[key].version, round(reports[key].seconds), reports[key].features,
                                                  reports[key].cases) for key in keys],
                      [source + (", without the slow tests" if fast else "")])

@@ -6,10 +6,13 @@ import unittest
 from unittest import mock
 
 from vm_lib import debian
+from vm_lib import guest
 from vm_lib import image
 from vm_lib import klog
+from vm_lib import machine
 from vm_lib import modules
 from vm_lib import record
+from vm_lib import session
 from vm_lib import suite
 from vm_lib import suite_list
 
@@ -170,9 +173,34 @@ class Absence(unittest.TestCase):
 
     def test_a_kernel_that_cannot_be_had_is_skipped(self):
         with mock.patch("vm_lib.session.run", side_effect=debian.PackageError("fetch kernel 5.10: no archive")):
-            report = suite._run_kernel("5.10", [], "", None)  # pylint: disable=protected-access
+            report = suite._run_kernel("5.10", [], "", None, 60)  # pylint: disable=protected-access
         self.assertEqual(report.cases, [("skipped", "kernel 5.10", "fetch kernel 5.10: no archive")])
         self.assertEqual(report.line(), "kernel 5.10: 0 passed, 0 failed, 1 skipped (0.0 s)")
+
+
+class Time(unittest.TestCase):
+    TESTS = [suite_list.Test(label, [], [], {}, 300) for label in ("//a:b", "//c:d")]
+
+    def report(self, runs):
+        kernel = mock.Mock(version="5.10.1")
+        result = machine.Result(finished=True, total=31.0, runs=runs)
+        plan = session.Plan("5.10", [guest.Run(test.label, []) for test in self.TESTS])
+        outcome = session._judge(plan, kernel, result)  # pylint: disable=protected-access
+        with mock.patch("vm_lib.session.run", return_value=outcome), mock.patch("vm_lib.machine.extract"):
+            return suite._run_kernel("5.10", self.TESTS, "", None, 60)  # pylint: disable=protected-access
+
+    def test_what_there_was_no_time_for_is_skipped_and_said(self):
+        report = self.report([machine.RunResult(code=0, seconds=40.0), machine.RunResult(late=True)])
+        self.assertEqual(report.cases, [
+            ("passed", "kernel 5.10 //a:b", ""),
+            ("skipped", "kernel 5.10 //c:d", "no time was left for it"),
+        ])
+        self.assertEqual(report.line(), "kernel 5.10: 1 passed, 0 failed, 1 skipped (31.0 s); no time was left for 1 tests")
+        self.assertEqual(report.slowest(), "  //a:b 40 s")
+
+    def test_what_did_not_end_failed(self):
+        report = self.report([machine.RunResult(code=0), machine.RunResult()])
+        self.assertEqual(report.count("failed"), 1)
 
 
 class Record(unittest.TestCase):
