@@ -242,6 +242,14 @@ int Main(int argc, char** argv) {
   CLI::App app("Measures native IPv6, our translation and tayga in turn.");
   app.add_option("--rounds", rounds, "of everything (default: 5)")
       ->check(CLI::Range(1, 1000));
+  std::string only;
+  app.add_option("--only", only, "the name of a row (default: all)")
+      ->check([](const std::string& name) {
+        for (const Question& question : Questions()) {
+          if (name == question.name) return std::string();
+        }
+        return "there is no row " + name;
+      });
   app.add_option("--out", out, "file to write JSON to");
   CLI11_PARSE(app, argc, argv);
   if (const auto missing = Testbed::MissingPlat()) {
@@ -284,6 +292,7 @@ int Main(int argc, char** argv) {
   printf("%-20s %12s %12s %12s %12s %12s  %s\n", "", "native", "ours", "tayga",
          "ours/native", "ours/tayga", "unit");
   for (const Question& question : Questions()) {
+    if (!only.empty() && only != question.name) continue;
     std::array<std::vector<double>, kVariants.size()> values;
     std::vector<double> by_native, by_tayga;
     for (int round = 0; round < rounds; ++round) {

@@ -265,6 +265,7 @@ void OneSwitch(benchmark::State& state) {
     on = !on;
   }
   costs.Report(state, "");
+  Require(engine.Commit({SetChainEnabled{kChain, Switch::kOn}}, {}));
 }
 
 void AllDefaults(benchmark::State& state) {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What do applications notice? Real sockets in namespaces joined by a veth
-// pair: without any policy, under netpolicy, and under nftables with a set of
-// as many UIDs. See README.md.
+// pair: without any policy, under netpolicy, under nftables with a set of as
+// many UIDs, and under programs that do nothing. See README.md.
 
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +22,10 @@
 #include "absl/strings/str_join.h"
 #include "benchmark/benchmark.h"
 #include "benchmarks/measure.h"
+#include "benchmarks/reference.skel.h"
+#include "libpolicy/base/unique_fd.h"
 #include "libpolicy/engine/engine.h"
+#include "libpolicy/kernel/link.h"
 #include "libpolicy/testing/actor.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/process.h"
@@ -45,9 +51,16 @@ constexpr int kRounds = 21;
 
 // kNoneAgain is set up like kNone: by how much the two differ is what the
 // method can't tell apart.
-enum Variant : size_t { kNone, kNetpolicy, kNftables, kNoneAgain, kVariants };
+enum Variant : size_t {
+  kNone,
+  kNetpolicy,
+  kNftables,
+  kEmptyPrograms,
+  kNoneAgain,
+  kVariants
+};
 constexpr std::array<absl::string_view, kVariants> kVariantNames = {
-    "none", "netpolicy", "nft", "none_again"};
+    "none", "netpolicy", "nft", "empty_programs", "none_again"};
 
 std::vector<uint32_t> BlockedUids() {
   std::vector<uint32_t> uids;
@@ -92,6 +105,24 @@ void LoadNftables(const testing::NetNamespace& netns) {
   }
 }
 
+// What the kernel's calling of whatever program costs: one that lets everything
+// pass, for packets in both directions.
+std::array<UniqueFd, 2> AttachEmptyPrograms(const std::string& cgroup) {
+  reference_bpf* const loaded = reference_bpf::open_and_load();
+  if (loaded == nullptr) {
+    Require(absl::InternalError("the empty program can't be loaded"));
+  }
+  const int program = bpf_program__fd(loaded->progs.empty);
+  const UniqueFd directory(open(cgroup.c_str(), O_DIRECTORY | O_CLOEXEC));
+  std::array<UniqueFd, 2> links = {
+      Require(CreateCgroupLink(program, directory.get(),
+                               BPF_CGROUP_INET_INGRESS, "empty")),
+      Require(CreateCgroupLink(program, directory.get(), BPF_CGROUP_INET_EGRESS,
+                               "empty"))};
+  reference_bpf::destroy(loaded);
+  return links;
+}
+
 // An application, in a namespace, and its peer at the other end of the cable.
 struct Pair {
   Actor app;
@@ -107,7 +138,9 @@ class Bed {
   Bed()
       : bpffs_(Require(testing::BpfFs::Mount())),
         judged_(Require(testing::TestCgroup::Create())),
-        unjudged_(Require(testing::TestCgroup::Create())) {
+        empty_(Require(testing::TestCgroup::Create())),
+        unjudged_(Require(testing::TestCgroup::Create())),
+        empty_links_(AttachEmptyPrograms(empty_.path())) {
     EngineOptions options;
     options.cgroup = judged_.path();
     options.pin_dir = bpffs_.File("netpolicy");
@@ -121,11 +154,13 @@ class Bed {
     }
     LoadNftables(app_ns_[kNftables]);
     for (size_t i = 0; i < kVariants; ++i) {
+      const testing::TestCgroup& cgroup = i == kNetpolicy       ? judged_
+                                          : i == kEmptyPrograms ? empty_
+                                                                : unjudged_;
       pairs_.push_back(
-          {.app = Require(Actor::Spawn(
-               {.uid = kAppUid,
-                .cgroup = (i == kNetpolicy ? judged_ : unjudged_).path(),
-                .netns = app_ns_[i].fd()})),
+          {.app = Require(Actor::Spawn({.uid = kAppUid,
+                                        .cgroup = cgroup.path(),
+                                        .netns = app_ns_[i].fd()})),
            .peer = Require(Actor::Spawn({.netns = peer_ns_[i].fd()})),
            .peer_address = {"10.77.0.2", 4000},
            .app_address = {"10.77.0.1", 4000}});
@@ -138,7 +173,9 @@ class Bed {
  private:
   testing::BpfFs bpffs_;
   testing::TestCgroup judged_;
+  testing::TestCgroup empty_;
   testing::TestCgroup unjudged_;
+  std::array<UniqueFd, 2> empty_links_;
   std::unique_ptr<Engine> engine_;
   std::vector<testing::NetNamespace> app_ns_;
   std::vector<testing::NetNamespace> peer_ns_;
@@ -281,7 +318,7 @@ void Compare(benchmark::State& state, AppIs app_is) {
       rates[variant].push_back(static_cast<double>(flow.Units()) /
                                wall[variant]);
     }
-    for (size_t variant : {kNetpolicy, kNftables, kNoneAgain}) {
+    for (size_t variant = kNone + 1; variant < kVariants; ++variant) {
       rate_ratios[variant].push_back(wall[kNone] / wall[variant]);
       cpu_ratios[variant].push_back(cpu[variant] / cpu[kNone]);
     }
