@@ -16,6 +16,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "libpolicy/base/status_macros.h"
+#include "libpolicy/engine/stats_reader.h"
 #include "netd/cli/commands.h"
 #include "netd/cli/screen.h"
 #include "netd/cli/stats_reading.h"
@@ -220,12 +221,9 @@ std::string JsonLine(const TopCommand& command, const Interval& interval,
 
 absl::Status RunTop(const TopCommand& command, Session& session) {
   NP_ASSIGN_OR_RETURN(PolicyInterface * policy, session.policy());
-  const auto read = [&]() -> absl::StatusOr<StatsReading> {
-    NP_ASSIGN_OR_RETURN(const StatsSnapshot stats, policy->Stats());
-    return SumUp(stats, command.by);
-  };
-  absl::Duration before_time = session.Uptime();
-  NP_ASSIGN_OR_RETURN(StatsReading before, read());
+  StatsReader reader(*policy);
+  absl::Duration before = session.Uptime();
+  NP_RETURN_IF_ERROR(reader.Next().status());
 
   // From here on every return gives the terminal back.
   std::unique_ptr<Screen> screen;
@@ -240,20 +238,18 @@ absl::Status RunTop(const TopCommand& command, Session& session) {
   };
 
   Ranking ranking(command.sort);
-  absl::Duration due = before_time + command.interval;
+  absl::Duration due = before + command.interval;
   for (uint32_t shown = 0; command.count == 0 || shown < command.count;) {
     const absl::Duration left = due - session.Uptime();
     if (!wait(std::max(left, absl::ZeroDuration()))) break;
-    const absl::Duration time = session.Uptime();
-    NP_ASSIGN_OR_RETURN(const StatsReading now, read());
+    const absl::Duration now = session.Uptime();
+    NP_ASSIGN_OR_RETURN(const StatsGrowth growth, reader.Next());
     // By the clock, but nothing is made up for.
-    due = std::max(due + command.interval, time);
-    Interval interval = {now, time - before_time};
-    const absl::Status comparable = Subtract(before, "top", interval.grown);
+    due = std::max(due + command.interval, now);
+    const Interval interval = {SumUp(growth.grown, command.by), now - before};
     before = now;
-    before_time = time;
-    // Tables made anew count from zero: the next interval is good again.
-    if (!comparable.ok() || interval.length <= absl::ZeroDuration()) continue;
+    // Of tables made anew nobody knows since when: the next interval is good.
+    if (growth.began_anew || interval.length <= absl::ZeroDuration()) continue;
     ranking.Add(interval.grown);
     ++shown;
     if (session.json()) {

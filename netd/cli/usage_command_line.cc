@@ -192,7 +192,8 @@ void DefineUsage(CLI::App& app, CommandBuilder& builder) {
                    "Write a page with charts to a file (-: standard output)")
       ->option_text("FILE")
       ->excludes(csv)
-      ->excludes(chart);
+      ->excludes(chart)
+      ->excludes(app.get_option("--json"));
   usage->add_flag("--ascii", arguments->ascii, "With --chart: in plain ASCII")
       ->needs(chart);
 

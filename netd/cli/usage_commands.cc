@@ -219,9 +219,6 @@ absl::Status WritePage(const UsageCommand& command,
 }  // namespace
 
 absl::Status RunUsage(const UsageCommand& command, Session& session) {
-  if (session.json() && command.output == UsageCommand::Output::kHtml) {
-    return absl::InvalidArgumentError("usage: --html excludes --json");
-  }
   NP_ASSIGN_OR_RETURN(UsageHistory * history, session.usage());
   NP_ASSIGN_OR_RETURN(std::vector<UsageRow> rows,
                       history->Usage(command.query));
