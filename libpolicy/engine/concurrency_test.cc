@@ -34,6 +34,9 @@ TEST_F(ConcurrencyTest, ProcessesThatCompareAndSwapLoseNothing) {
   constexpr uint32_t kCommits = 40;
   EngineOptions options = Options();
   options.max_uids = 200;
+  // Nobody but the others' commits holds the lock: on a slow machine for longer
+  // than callers usually want to wait.
+  options.lock_timeout = absl::Seconds(50);
   auto engine = Open(options);
   ASSERT_NE(engine, nullptr);
   std::vector<ChildProcess> children;
