@@ -178,19 +178,26 @@ class Absence(unittest.TestCase):
         self.assertEqual(report.line(), "kernel 5.10: 0 passed, 0 failed, 1 skipped (0.0 s)")
 
 
-class Time(unittest.TestCase):
+class Suite(unittest.TestCase):
     TESTS = [suite_list.Test(label, [], [], {}, 300) for label in ("//a:b", "//c:d")]
 
-    def report(self, runs):
-        kernel = mock.Mock(version="5.10.1")
-        result = machine.Result(finished=True, total=31.0, runs=runs)
-        plan = session.Plan("5.10", [guest.Run(test.label, []) for test in self.TESTS])
-        outcome = session._judge(plan, kernel, result)  # pylint: disable=protected-access
-        with mock.patch("vm_lib.session.run", return_value=outcome), mock.patch("vm_lib.machine.extract"):
-            return suite._run_kernel("5.10", self.TESTS, "", None, 60)  # pylint: disable=protected-access
+    def report(self, *machines):
+        """What is reported when each of the machines, one after another, ran the tests so."""
+        planned = []
+
+        def run(plan, _show):
+            planned.append([one.name for one in plan.runs])
+            result = machine.Result(finished=True, total=31.0, runs=machines[len(planned) - 1])
+            return session._judge(plan, mock.Mock(version="5.10.1"), result)  # pylint: disable=protected-access
+
+        with mock.patch("vm_lib.session.run", side_effect=run), mock.patch("vm_lib.machine.extract"):
+            report = suite._run_kernel("5.10", self.TESTS, "", None, 60)  # pylint: disable=protected-access
+        self.assertEqual(len(planned), len(machines))
+        self.assertEqual(planned[0], ["//a:b", "//c:d"])
+        return report, planned
 
     def test_what_there_was_no_time_for_is_skipped_and_said(self):
-        report = self.report([machine.RunResult(code=0, seconds=40.0), machine.RunResult(late=True)])
+        report, _ = self.report([machine.RunResult(code=0, seconds=40.0), machine.RunResult(late=True)])
         self.assertEqual(report.cases, [
             ("passed", "kernel 5.10 //a:b", ""),
             ("skipped", "kernel 5.10 //c:d", "no time was left for it"),
@@ -198,8 +205,19 @@ class Time(unittest.TestCase):
         self.assertEqual(report.line(), "kernel 5.10: 1 passed, 0 failed, 1 skipped (31.0 s); no time was left for 1 tests")
         self.assertEqual(report.slowest(), "  //a:b 40 s")
 
+    def test_what_failed_once_is_done_again_in_a_fresh_machine_and_said(self):
+        report, planned = self.report([machine.RunResult(code=0), machine.RunResult(code=1, output=b"too slow\n")],
+                                      [machine.RunResult(code=0)])
+        self.assertEqual(planned[1], ["//c:d"])
+        self.assertEqual(report.cases, [("passed", "kernel 5.10 //a:b", ""), ("passed", "kernel 5.10 //c:d", "")])
+        self.assertEqual(report.lines, ["  again //c:d: exit code 1", "    | too slow"])
+
+    def test_what_fails_twice_failed(self):
+        report, _ = self.report([machine.RunResult(code=0), machine.RunResult(code=1)], [machine.RunResult(code=1)])
+        self.assertEqual(report.cases, [("passed", "kernel 5.10 //a:b", ""), ("failed", "kernel 5.10 //c:d", "exit code 1")])
+
     def test_what_did_not_end_failed(self):
-        report = self.report([machine.RunResult(code=0), machine.RunResult()])
+        report, _ = self.report([machine.RunResult(code=0), machine.RunResult()], [machine.RunResult()])
         self.assertEqual(report.count("failed"), 1)
 
 
