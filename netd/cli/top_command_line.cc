@@ -38,10 +38,11 @@ void DefineTop(CLI::App& app, CommandBuilder& builder) {
                   "total, rx, tx or refused (default: total)")
       ->option_text("WHAT")
       ->check(CLI::IsMember({"total", "rx", "tx", "refused"}));
+  // netd lets go of whoever asks nothing for ten minutes.
   top->add_option("--interval", arguments->interval,
-                  "Between two pages, 0.1 to 3600 (default: 1)")
+                  "Between two pages, 0.1 to 300 (default: 1)")
       ->option_text("SECONDS")
-      ->check(CLI::Range(0.1, 3600.0));
+      ->check(CLI::Range(0.1, 300.0));
   CLI::Option* count =
       top->add_option("--count", arguments->count, "End after so many pages")
           ->option_text("N")
