@@ -46,7 +46,9 @@ expect "remove reset" quota re
 expect "" nonsense x
 expect "" uid deny 5 --expect-generation ""
 
-cd "$(mktemp -d)" && touch policy.json other.txt
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+cd "$directory" && touch policy.json other.txt
 expect "policy.json" apply pol
 
 exit "$((failures > 0))"

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -384,6 +385,8 @@ TEST_F(NetdTest, TheWatchdogIsFed) {
 }
 
 TEST_F(NetdTest, WhatItCannotUseIsOneClearError) {
+  const std::string directory = dir_->File("directory");
+  ASSERT_EQ(mkdir(directory.c_str(), 0700), 0);
   const struct {
     const char* name;
     std::vector<std::string> arguments;
@@ -404,7 +407,7 @@ TEST_F(NetdTest, WhatItCannotUseIsOneClearError) {
        kExitFailure,
        "make directory "},
       {"a state that is a directory",
-       {absl::StrCat("--state=", dir_->path())},
+       {absl::StrCat("--state=", directory)},
        kExitState,
        "not a file"},
       {"tables of no size", {"--max-uids=0"}, kExitFailure, "max_uids"},
