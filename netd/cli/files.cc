@@ -3,6 +3,7 @@
 #include "netd/cli/files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -56,6 +57,13 @@ absl::Status WriteFile(const std::string& path, absl::string_view text) {
   if (path == "-") {
     return WriteAll(STDOUT_FILENO, text) ? absl::OkStatus() : fault(errno);
   }
+  struct stat there = {};
+  if (lstat(path.c_str(), &there) == 0 && !S_ISREG(there.st_mode)) {
+    // A rename would put a file in the place of a device, a pipe or a link.
+    const UniqueFd file(open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+    return file.ok() && WriteAll(file.get(), text) ? absl::OkStatus()
+                                                   : fault(errno);
+  }
   // Beside it, as a rename does not cross file systems.
   const std::string fresh = absl::StrCat(path, ".", getpid(), ".new");
   UniqueFd file(
@@ -69,7 +77,6 @@ absl::Status WriteFile(const std::string& path, absl::string_view text) {
   return absl::OkStatus();
 }
 
-// False when not all could be written; errno says why.
 bool WriteAll(int fd, absl::string_view text) {
   while (!text.empty()) {
     const ssize_t put = write(fd, text.data(), text.size());

@@ -18,7 +18,8 @@ namespace netpolicy::cli {
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 
 // Makes or replaces a file, all of it or not at all, with the mode that new
-// files have; "-": writes to standard output. Errors, as "write PATH: cause":
+// files have; into what is there and no plain file, such as a pipe, it is
+// written. "-": standard output. Errors, as "write PATH: cause":
 // kUnavailable.
 absl::Status WriteFile(const std::string& path, absl::string_view text);
 

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -53,6 +54,25 @@ TEST(Files, WhatCannotBeWrittenLeavesNothingBehind) {
       WriteFile(scratch->File("there"), "x"),
       StatusIs(absl::StatusCode::kUnavailable, HasSubstr("Is a directory")));
   EXPECT_EQ(EntriesOf(scratch->path()), 1);
+}
+
+TEST(Files, WhatIsNoFileIsWrittenToAndStays) {
+  auto scratch = ScratchDir::Create();
+  ASSERT_THAT(scratch, IsOk());
+  const std::string device = scratch->File("null");
+  ASSERT_EQ(symlink("/dev/null", device.c_str()), 0);
+  const std::string link = scratch->File("link");
+  ASSERT_EQ(symlink("page.html", link.c_str()), 0);
+  ASSERT_THAT(WriteFile(scratch->File("page.html"), "longer"), IsOk());
+  EXPECT_THAT(WriteFile(device, "x"), IsOk());
+  EXPECT_THAT(WriteFile(link, "x"), IsOk());
+  EXPECT_THAT(ReadFile(scratch->File("page.html")), IsOkAndHolds("x"));
+  for (const std::string& path : {device, link}) {
+    struct stat status = {};
+    ASSERT_EQ(lstat(path.c_str(), &status), 0);
+    EXPECT_TRUE(S_ISLNK(status.st_mode)) << path;
+  }
+  EXPECT_EQ(EntriesOf(scratch->path()), 3);
 }
 
 }  // namespace
