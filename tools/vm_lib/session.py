@@ -23,7 +23,7 @@ def say(text):
 
 @dataclasses.dataclass
 class Plan:
-    """What to run under which kernel. `data` is [(host path, guest path or "")]; After `seconds` no further run is begun."""
+    """What to run under which kernel. `data` is [(host path, guest path or "")]. After `seconds` no further run is begun."""
 
     key: str
     runs: list

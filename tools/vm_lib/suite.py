@@ -95,6 +95,8 @@ def _run_kernel(key, tests, bin_directory, output, seconds):
         if again:
             # An emulated machine on a busy host is slow beyond what a test foresees. What a fresh one can't do either is a fault.
             outcome = _boot(key, again, bin_directory, max(60, seconds - round(outcome.result.total)))
+            outcome.runs = [session.RunOutcome(1, "it failed, and no time was left to do it again") if ended.late else ended
+                            for ended in outcome.runs]
             _report_outcome(report, again, outcome, output, [])
     except debian.PackageError as error:
         report.add("skipped", "", str(error))

@@ -216,6 +216,11 @@ class Suite(unittest.TestCase):
         report, _ = self.report([machine.RunResult(code=0), machine.RunResult(code=1)], [machine.RunResult(code=1)])
         self.assertEqual(report.cases, [("passed", "kernel 5.10 //a:b", ""), ("failed", "kernel 5.10 //c:d", "exit code 1")])
 
+    def test_what_failed_stays_so_when_there_is_no_time_to_do_it_again(self):
+        report, _ = self.report([machine.RunResult(code=0), machine.RunResult(code=1)], [machine.RunResult(late=True)])
+        self.assertEqual(report.cases, [("passed", "kernel 5.10 //a:b", ""), (
+            "failed", "kernel 5.10 //c:d", "it failed, and no time was left to do it again")])
+
     def test_what_did_not_end_failed(self):
         report, _ = self.report([machine.RunResult(code=0), machine.RunResult()], [machine.RunResult()])
         self.assertEqual(report.count("failed"), 1)
