@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/types/optional.h"
 #include "libpolicy/base/status_macros.h"
 
 namespace netpolicy {
@@ -26,28 +27,17 @@ auto KeyOf(const DropRow& drop) {
 
 std::string KeyOf(const LossCounter& loss) { return loss.name; }
 
-// False: `before` is more.
-bool Take(uint64_t before, uint64_t& now) {
-  if (before > now) return false;
-  now -= before;
-  return true;
+bool TakeRow(const StatsRow& before, StatsRow& now) {
+  return TakeAway(before.rx, now.rx) && TakeAway(before.tx, now.tx);
 }
 
-bool Take(const TrafficCounters& before, TrafficCounters& now) {
-  return Take(before.packets, now.packets) && Take(before.bytes, now.bytes) &&
-         Take(before.skbs, now.skbs) && Take(before.skb_bytes, now.skb_bytes);
+bool TakeRow(const DropRow& before, DropRow& now) {
+  return TakeAway(before.packets, now.packets) &&
+         TakeAway(before.bytes, now.bytes);
 }
 
-bool Take(const StatsRow& before, StatsRow& now) {
-  return Take(before.rx, now.rx) && Take(before.tx, now.tx);
-}
-
-bool Take(const DropRow& before, DropRow& now) {
-  return Take(before.packets, now.packets) && Take(before.bytes, now.bytes);
-}
-
-bool Take(const LossCounter& before, LossCounter& now) {
-  return Take(before.count, now.count);
+bool TakeRow(const LossCounter& before, LossCounter& now) {
+  return TakeAway(before.count, now.count);
 }
 
 bool HasGrown(const StatsRow& row) {
@@ -63,25 +53,39 @@ bool TakeAll(const std::vector<Row>& before, std::vector<Row>& now) {
   for (Row& row : now) by_key.emplace(KeyOf(row), &row);
   for (const Row& row : before) {
     const auto it = by_key.find(KeyOf(row));
-    if (it == by_key.end() || !Take(row, *it->second)) return false;
+    if (it == by_key.end() || !TakeRow(row, *it->second)) return false;
   }
   std::erase_if(now, [](const Row& row) { return !HasGrown(row); });
   return true;
 }
 
-}  // namespace
-
+// Unset: `now` is not of the same tables later, as a counter is less than in
+// `before`, or not there.
 absl::optional<StatsSnapshot> StatsDifference(const StatsSnapshot& before,
                                               const StatsSnapshot& now) {
   StatsSnapshot grown = now;
   if (!TakeAll(before.rows, grown.rows) ||
       !TakeAll(before.drops, grown.drops) ||
       !TakeAll(before.losses, grown.losses) ||
-      !Take(before.overflow_rx, grown.overflow_rx) ||
-      !Take(before.overflow_tx, grown.overflow_tx)) {
+      !TakeAway(before.overflow_rx, grown.overflow_rx) ||
+      !TakeAway(before.overflow_tx, grown.overflow_tx)) {
     return absl::nullopt;
   }
   return grown;
+}
+
+}  // namespace
+
+bool TakeAway(uint64_t before, uint64_t& now) {
+  if (before > now) return false;
+  now -= before;
+  return true;
+}
+
+bool TakeAway(const TrafficCounters& before, TrafficCounters& now) {
+  return TakeAway(before.packets, now.packets) &&
+         TakeAway(before.bytes, now.bytes) && TakeAway(before.skbs, now.skbs) &&
+         TakeAway(before.skb_bytes, now.skb_bytes);
 }
 
 absl::StatusOr<StatsGrowth> StatsReader::Next() {

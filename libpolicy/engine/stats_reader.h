@@ -12,18 +12,19 @@
 #ifndef NETPOLICY_LIBPOLICY_ENGINE_STATS_READER_H_
 #define NETPOLICY_LIBPOLICY_ENGINE_STATS_READER_H_
 
+#include <cstdint>
+
 #include "absl/status/statusor.h"
-#include "absl/types/optional.h"
 #include "libpolicy/engine/policy_interface.h"
 
 namespace netpolicy {
 
-// By how much counters grew: rows, drops and losses that did not are left out.
-// Unset: `now` is not of the same tables later, as a counter is less than in
-// `before`, or not there.
-absl::optional<StatsSnapshot> StatsDifference(const StatsSnapshot& before,
-                                              const StatsSnapshot& now);
+// Leaves in `now` what came after `before`. False, and `now` may be anything:
+// `before` is more, so it is not an earlier reading of the same counters.
+bool TakeAway(uint64_t before, uint64_t& now);
+bool TakeAway(const TrafficCounters& before, TrafficCounters& now);
 
+// By how much counters grew: rows, drops and losses that did not are left out.
 struct StatsGrowth {
   StatsSnapshot grown;
   // The counters began at zero since the reading before, as the tables were

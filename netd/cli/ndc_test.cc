@@ -73,18 +73,24 @@ struct Result {
   std::string err;
 };
 
-// Runs ndc to its end with the files as its three descriptors.
-int RunNdc(std::vector<std::string> arguments, int in, int out, int err) {
+// Becomes ndc; returns only if that can't be.
+int ExecNdc(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "netd/cli/ndc");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execv(argv[0], argv.data());
+  return 127;
+}
+
+// Runs ndc to its end with the files as its three descriptors.
+int RunNdc(const std::vector<std::string>& arguments, int in, int out,
+           int err) {
   auto child = ChildProcess::Start({}, [&] {
     dup2(in, STDIN_FILENO);
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    execv(argv[0], argv.data());
-    return 127;
+    return ExecNdc(arguments);
   });
   EXPECT_THAT(child, IsOk());
   if (!child.ok()) return -1;
@@ -280,7 +286,7 @@ TEST_F(DirectTest, WhatIsAppliedIsEnforcedCountedAndExplained) {
 // A terminal of its own, with ndc in it.
 class InTerminal {
  public:
-  InTerminal(std::vector<std::string> arguments, const char* term) {
+  InTerminal(const std::vector<std::string>& arguments, const char* term) {
     winsize size = {};
     size.ws_row = 10;
     size.ws_col = 60;
@@ -291,15 +297,10 @@ class InTerminal {
     slave_.reset(slave);
     fcntl(master, F_SETFL, O_NONBLOCK);
     tcgetattr(slave, &before_);
-    arguments.insert(arguments.begin(), "netd/cli/ndc");
     auto child = ChildProcess::Start({}, [&] {
       if (login_tty(slave) != 0) return 126;
       setenv("TERM", term, 1);
-      std::vector<char*> argv;
-      for (std::string& argument : arguments) argv.push_back(argument.data());
-      argv.push_back(nullptr);
-      execv(argv[0], argv.data());
-      return 127;
+      return ExecNdc(arguments);
     });
     EXPECT_THAT(child, IsOk());
     if (child.ok()) child_.emplace(*std::move(child));

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libpolicy/base/status_macros.h"
+#include "libpolicy/engine/stats_reader.h"
 
 namespace netpolicy::cli {
 namespace {
@@ -108,25 +109,13 @@ class Reader {
   bool ok_ = true;
 };
 
-// False: `before` is more.
-bool Take(uint64_t before, uint64_t& now) {
-  if (before > now) return false;
-  now -= before;
-  return true;
-}
-
-bool Take(const TrafficCounters& before, TrafficCounters& now) {
-  return Take(before.packets, now.packets) && Take(before.bytes, now.bytes) &&
-         Take(before.skbs, now.skbs) && Take(before.skb_bytes, now.skb_bytes);
-}
-
-bool Take(const Sum& before, Sum& now) {
-  return Take(before.rx, now.rx) && Take(before.tx, now.tx) &&
-         Take(before.refused.ingress, now.refused.ingress) &&
-         Take(before.refused.egress, now.refused.egress) &&
-         Take(before.refused.socket_create, now.refused.socket_create) &&
-         Take(before.refused.connect, now.refused.connect) &&
-         Take(before.refused.bind, now.refused.bind);
+bool TakeSum(const Sum& before, Sum& now) {
+  return TakeAway(before.rx, now.rx) && TakeAway(before.tx, now.tx) &&
+         TakeAway(before.refused.ingress, now.refused.ingress) &&
+         TakeAway(before.refused.egress, now.refused.egress) &&
+         TakeAway(before.refused.socket_create, now.refused.socket_create) &&
+         TakeAway(before.refused.connect, now.refused.connect) &&
+         TakeAway(before.refused.bind, now.refused.bind);
 }
 
 bool IsZero(const Sum& sum) {
@@ -279,14 +268,14 @@ absl::Status Subtract(const StatsReading& before, absl::string_view source,
       absl::StrCat(source, ": it counts more than there is now"));
   for (const auto& [subject, sum] : before.rows) {
     const auto it = now.rows.find(subject);
-    if (it == now.rows.end() || !Take(sum, it->second)) return later;
+    if (it == now.rows.end() || !TakeSum(sum, it->second)) return later;
     if (IsZero(it->second)) now.rows.erase(it);
   }
-  if (!Take(before.overflow, now.overflow)) return later;
+  if (!TakeSum(before.overflow, now.overflow)) return later;
   for (const auto& [key, counts] : before.drops) {
     const auto it = now.drops.find(key);
-    if (it == now.drops.end() || !Take(counts.first, it->second.first) ||
-        !Take(counts.second, it->second.second)) {
+    if (it == now.drops.end() || !TakeAway(counts.first, it->second.first) ||
+        !TakeAway(counts.second, it->second.second)) {
       return later;
     }
     if (it->second.first == 0) now.drops.erase(it);

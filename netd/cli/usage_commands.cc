@@ -29,10 +29,6 @@ namespace {
 constexpr size_t kBarWidth = 30;
 constexpr size_t kLeastBarWidth = 10;
 
-uint64_t Bytes(const UsageRow& row) {
-  return row.counters.rx_bytes + row.counters.tx_bytes;
-}
-
 std::string StartText(const UsageCommand& command, const UsageRow& row) {
   const char* const format = command.bucket == "month" ? "%Y-%m"
                              : command.bucket == "day" ? "%Y-%m-%d"
@@ -163,16 +159,16 @@ std::string ChartOfWidth(const UsageCommand& command,
                          const std::vector<UsageRow>& rows, size_t bar_width,
                          Colour colour, Session& session) {
   uint64_t most = 0;
-  for (const UsageRow& row : rows) most = std::max(most, Bytes(row));
+  for (const UsageRow& row : rows) most = std::max(most, row.counters.bytes());
   std::vector<TextTable::Column> columns = KeyColumns(command);
   columns.push_back({"bytes", TextTable::kRight});
   columns.push_back({""});
   TextTable table(std::move(columns));
   for (const UsageRow& row : rows) {
     std::vector<TextTable::Cell> cells = KeyCells(command, row, session);
-    cells.emplace_back(FormatBytes(Bytes(row)));
+    cells.emplace_back(FormatBytes(row.counters.bytes()));
     cells.emplace_back(
-        Bar(Bytes(row), most, bar_width,
+        Bar(row.counters.bytes(), most, bar_width,
             command.output == UsageCommand::Output::kAsciiChart));
     table.AddRow(std::move(cells));
   }
@@ -243,7 +239,7 @@ absl::Status RunUsage(const UsageCommand& command, Session& session) {
   if (command.query.bucket == UsagePeriod::kTotal) {
     std::stable_sort(rows.begin(), rows.end(),
                      [](const UsageRow& a, const UsageRow& b) {
-                       return Bytes(a) > Bytes(b);
+                       return a.counters.bytes() > b.counters.bytes();
                      });
   }
   if (rows.empty()) {

@@ -102,10 +102,6 @@ std::string Escaped(absl::string_view text) {
                                     {"'", "&#39;"}});
 }
 
-uint64_t Bytes(const UsageCounters& counters) {
-  return counters.rx_bytes + counters.tx_bytes;
-}
-
 // A series in the order of the page.
 struct Chart {
   const UsagePageSeries* series;
@@ -244,7 +240,7 @@ std::string Bars(const UsagePageSeries::Bucket& bucket, uint64_t most,
 std::string Drawing(const Chart& chart, const Axis& axis) {
   uint64_t most = 1;
   for (const auto& bucket : chart.series->buckets) {
-    most = std::max(most, Bytes(bucket.counters));
+    most = std::max(most, bucket.counters.bytes());
   }
   const uint64_t grid = GridStep(most);
   const uint64_t top = (most + grid - 1) / grid * grid;
@@ -300,7 +296,7 @@ std::string Overview(const std::vector<Chart>& charts, uint64_t all,
       "</th><th class=\"bar\"></th><th>in</th><th>out</th><th>total</th>"
       "<th>share</th></tr>\n");
   const uint64_t most =
-      charts.empty() ? 1 : std::max<uint64_t>(1, Bytes(charts[0].sum));
+      charts.empty() ? 1 : std::max<uint64_t>(1, charts[0].sum.bytes());
   for (size_t i = 0; i < charts.size(); ++i) {
     const Chart& chart = charts[i];
     const std::string name = Escaped(chart.series->name);
@@ -320,11 +316,11 @@ std::string Overview(const std::vector<Chart>& charts, uint64_t all,
             static_cast<double>(most));
     absl::StrAppend(&text, "<td>", FormatBytes(chart.sum.rx_bytes), "</td><td>",
                     FormatBytes(chart.sum.tx_bytes), "</td><td>",
-                    FormatBytes(Bytes(chart.sum)), "</td>");
+                    FormatBytes(chart.sum.bytes()), "</td>");
     absl::StrAppendFormat(&text, "<td>%.1f %%</td></tr>\n",
                           all == 0
                               ? 0.0
-                              : 100.0 * static_cast<double>(Bytes(chart.sum)) /
+                              : 100.0 * static_cast<double>(chart.sum.bytes()) /
                                     static_cast<double>(all));
   }
   return absl::StrCat(text, "</table>\n</div>\n");
@@ -367,7 +363,7 @@ absl::StatusOr<std::string> UsagePage(const UsagePageContent& content) {
   }
   std::stable_sort(charts.begin(), charts.end(),
                    [](const Chart& a, const Chart& b) {
-                     return Bytes(a.sum) > Bytes(b.sum);
+                     return a.sum.bytes() > b.sum.bytes();
                    });
 
   const bool over_time = content.bucket != UsagePeriod::kTotal;
@@ -390,7 +386,7 @@ absl::StatusOr<std::string> UsagePage(const UsagePageContent& content) {
                         "\n</body>\n</html>\n");
   }
   absl::StrAppend(&page, "<div class=\"figures\"><div>",
-                  FormatBytes(Bytes(all)), "<span>total</span></div><div>",
+                  FormatBytes(all.bytes()), "<span>total</span></div><div>",
                   FormatBytes(all.rx_bytes),
                   "<span><i class=\"key in\"></i>in</span></div><div>",
                   FormatBytes(all.tx_bytes),
@@ -400,7 +396,7 @@ absl::StatusOr<std::string> UsagePage(const UsagePageContent& content) {
                     "<p class=\"soft\">Paler bars: the time was estimated, as "
                     "netd did not run, or the clock was set.</p>\n");
   }
-  page += Overview(charts, Bytes(all), content.by);
+  page += Overview(charts, all.bytes(), content.by);
   for (size_t i = 0; over_time && i < charts.size() && i < kMaxCharts; ++i) {
     const Chart& chart = charts[i];
     absl::StrAppend(&page, "<section class=\"card\" id=\"c", i, "\">\n<h2>",

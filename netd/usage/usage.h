@@ -23,6 +23,9 @@ struct UsageCounters {
   uint64_t tx_packets = 0;
   uint64_t tx_bytes = 0;
 
+  // Both ways.
+  uint64_t bytes() const { return rx_bytes + tx_bytes; }
+
   bool empty() const {
     return rx_packets == 0 && rx_bytes == 0 && tx_packets == 0 && tx_bytes == 0;
   }
