@@ -52,6 +52,10 @@ constexpr char kPrefix[] = "2001:db8:86dd::/96";
 constexpr char kUs6[] = "2001:db8:1::800:1";
 constexpr char kUsPrefix[] = "2001:db8:1::/96";
 constexpr char kThem6[] = "2001:db8:86dd::cb00:7102";
+// As the address plan makes them: the checksums of TCP and UDP stay (RFC 6052,
+// 4.1), as the two prefixes add up to 0xffff.
+constexpr char kNeutralUs6[] = "2001:db8:1db0::800:1";
+constexpr char kNeutralUsPrefix[] = "2001:db8:1db0::/96";
 
 enum class Kind { kTcp, kUdp, kEcho };
 
@@ -245,6 +249,8 @@ int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   auto object = Translator(kPrefix, kUs4, kUs6);
   auto back = Translator(kUsPrefix, kThem4, kThem6);
+  auto neutral = Translator(kPrefix, kUs4, kNeutralUs6);
+  auto neutral_back = Translator(kNeutralUsPrefix, kThem4, kThem6);
   const int empty_fd = LoadEmpty();
 
   const auto add = [&](const std::string& name, int program_fd,
@@ -265,15 +271,24 @@ int Main(int argc, char** argv) {
     for (const auto& [link, link_name] :
          {std::pair(LinkType::kEthernet, "ethernet"),
           std::pair(LinkType::kRawIp, "raw")}) {
-      benchmark::RegisterBenchmark(
-          absl::StrCat("clat/", kind_name, "/there_and_back/", link_name)
-              .c_str(),
-          [=, link = link, packet = Packet(Direction::k4to6, link, kind)](
-              benchmark::State& state) {
-            MeasureRoundTrips(state, *object, *back, link, empty_fd, packet);
-          })
-          ->Iterations(kSamples)
-          ->Unit(benchmark::kMillisecond);
+      const auto add_round_trip =
+          [&, link = link, kind_name = kind_name, link_name = link_name,
+           packet = Packet(Direction::k4to6, link, kind)](const char* suffix,
+                                                          auto to, auto fro) {
+            benchmark::RegisterBenchmark(
+                absl::StrCat("clat/", kind_name, "/there_and_back/", link_name,
+                             suffix)
+                    .c_str(),
+                [=](benchmark::State& state) {
+                  MeasureRoundTrips(state, *to, *fro, link, empty_fd, packet);
+                })
+                ->Iterations(kSamples)
+                ->Unit(benchmark::kMillisecond);
+          };
+      add_round_trip("", object, back);
+      if (kind != Kind::kEcho) {
+        add_round_trip("/neutral", neutral, neutral_back);
+      }
     }
   }
   for (const auto& [kind, kind_name] :

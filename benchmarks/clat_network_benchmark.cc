@@ -171,23 +171,31 @@ UniqueFd Connect(const Testbed& bed, const Variant& variant, int port) {
   return fd;
 }
 
-// Datagrams a second that arrive, out of as many as one process can send.
-double Datagrams(const Testbed& bed, const Variant& variant, size_t size) {
-  const UniqueFd fd = Connect(bed, variant, kCountPort);
-  const std::string data(size, 'x');
-  const uint64_t before = *received;
+// Sends for so many seconds. Returns for how many it was.
+double Send(int fd, const std::string& data, double seconds) {
   const double start = SecondsOn(CLOCK_MONOTONIC);
   double now = start;
-  while (now < start + 1) {
-    for (int i = 0; i < 100; ++i) {
+  while (now < start + seconds) {
+    for (int i = 0; i < 20; ++i) {
       // What does not fit is what the figure is about.
-      (void)!send(fd.get(), data.data(), data.size(), 0);
+      (void)!send(fd, data.data(), data.size(), 0);
     }
     now = SecondsOn(CLOCK_MONOTONIC);
   }
-  const double rate = static_cast<double>(*received - before) / (now - start);
+  return now - start;
+}
+
+// Datagrams a second that arrive, out of as many as one process can send. For a
+// short time, as what else a machine does changes by the second.
+double Datagrams(const Testbed& bed, const Variant& variant, size_t size) {
+  const UniqueFd fd = Connect(bed, variant, kCountPort);
+  const std::string data(size, 'x');
+  Send(fd.get(), data, 0.01);  // until queues are as they stay
+  const uint64_t before = *received;
+  const double seconds = Send(fd.get(), data, 0.05);
+  const double rate = static_cast<double>(*received - before) / seconds;
   // What is queued is not the next one's.
-  absl::SleepFor(absl::Milliseconds(200));
+  absl::SleepFor(absl::Milliseconds(20));
   if (rate == 0) {
     fprintf(stderr, "%s: no datagram arrives\n", variant.name);
     exit(1);
@@ -214,6 +222,7 @@ double RoundTrip(const Testbed& bed, const Variant& variant) {
 struct Question {
   const char* name;
   const char* unit;
+  int turns;  // of each variant in a round
   std::function<double(const Testbed&, const Variant&)> measure;
 };
 
@@ -228,12 +237,12 @@ std::vector<Question> Questions() {
       return Datagrams(bed, variant, size);
     };
   };
-  return {{"tcp_send", "bit/s", iperf("")},
-          {"tcp_receive", "bit/s", iperf("-R")},
-          {"tcp_send_4_streams", "bit/s", iperf("-P 4")},
-          {"udp_64_bytes", "packet/s", datagrams(64)},
-          {"udp_1400_bytes", "packet/s", datagrams(1400)},
-          {"udp_round_trip", "us", RoundTrip}};
+  return {{"tcp_send", "bit/s", 1, iperf("")},
+          {"tcp_receive", "bit/s", 1, iperf("-R")},
+          {"tcp_send_4_streams", "bit/s", 1, iperf("-P 4")},
+          {"udp_64_bytes", "packet/s", 10, datagrams(64)},
+          {"udp_1400_bytes", "packet/s", 10, datagrams(1400)},
+          {"udp_round_trip", "us", 1, RoundTrip}};
 }
 
 int Main(int argc, char** argv) {
@@ -295,11 +304,10 @@ int Main(int argc, char** argv) {
     if (!only.empty() && only != question.name) continue;
     std::array<std::vector<double>, kVariants.size()> values;
     std::vector<double> by_native, by_tayga;
-    for (int round = 0; round < rounds; ++round) {
+    for (int turn = 0; turn < rounds * question.turns; ++turn) {
       // In an order that changes.
       for (size_t i = 0; i < kVariants.size(); ++i) {
-        const size_t which =
-            (i + static_cast<size_t>(round)) % kVariants.size();
+        const size_t which = (i + static_cast<size_t>(turn)) % kVariants.size();
         values[which].push_back(question.measure(bed, kVariants[which]));
       }
       by_native.push_back(values[1].back() / values[0].back());

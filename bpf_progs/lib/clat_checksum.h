@@ -26,6 +26,13 @@ NP_INLINE __u16 np_sum_fold(__u64 sum) {
 // The checksum field that makes the sum of everything 0xffff.
 NP_INLINE __u16 np_checksum(__u64 sum) { return (__u16)~np_sum_fold(sum); }
 
+// Whether adding it changes no checksum: a multiple of 0xffff.
+NP_INLINE int np_sum_is_zero(__u64 sum) {
+  __u16 folded = np_sum_fold(sum);
+
+  return !folded || folded == 0xffff;
+}
+
 // `sum` - `other`.
 NP_INLINE __u64 np_sum_sub(__u64 sum, __u64 other) {
   return sum + (__u32)~np_sum_fold32(other);
@@ -59,6 +66,12 @@ NP_INLINE __u16 np_ip4_checksum(const struct np_ip4* ip) {
 
   return np_checksum((__u64)a + ip->len + ip->id + ip->frag + b + ip->src +
                      ip->dst);
+}
+
+// Of an IPv6 header without its addresses.
+NP_INLINE __u64 np_ip6_sum_fields(const struct np_ip6* ip) {
+  return (__u64)ip->first + ip->payload_len +
+         NP_WIRE16(ip->next << 8 | ip->hop_limit);
 }
 
 // Whether the first 20 bytes of an IPv4 header sum up as they should when there

@@ -97,6 +97,17 @@ struct np_udp {
 
 NP_ASSERT_SIZE(struct np_udp, 4 * 2);
 
+// What is looked at of a packet without options or extension headers.
+struct np_ip4_udp {
+  struct np_ip4 ip;
+  struct np_udp udp;
+};
+
+struct np_ip6_udp {
+  struct np_ip6 ip;
+  struct np_udp udp;
+};
+
 // Where a transport's checksum over a pseudo header is; -1: it has none.
 NP_INLINE int np_checksum_offset(__u32 protocol) {
   switch (protocol) {

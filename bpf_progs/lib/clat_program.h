@@ -10,6 +10,7 @@
 
 #include "bpf_progs/lib/clat_4to6.h"
 #include "bpf_progs/lib/clat_6to4.h"
+#include "bpf_progs/lib/clat_quick.h"
 #include "bpf_progs/maps/clat_maps.h"
 
 // The two directions, from context to verdict.
@@ -45,7 +46,6 @@ static __always_inline int np_clat_answerable(__u32 outcome) {
 
 static __always_inline int np_clat46(struct __sk_buff* skb, const __u32 l2) {
   const struct np_clat_instance* instance;
-  struct np_clat_46 w;
   __u32 ifindex = skb->ifindex;
   __u32 bytes = skb->len - l2;
   __u32 result;
@@ -54,10 +54,7 @@ static __always_inline int np_clat46(struct __sk_buff* skb, const __u32 l2) {
   if (skb->protocol != NP_WIRE16(ETH_P_IP)) return TC_ACT_UNSPEC;
   instance = bpf_map_lookup_elem(&np_clat_inst, &ifindex);
   if (!instance) return TC_ACT_UNSPEC;
-  w.l2 = l2;
-  // Both headers at once, as a call costs more than the bytes.
-  if (bpf_skb_load_bytes(skb, l2, &w.ip4, sizeof(w.ip4) + sizeof(w.udp)) ||
-      !np_clat_quick46(skb, instance, &w, &result))
+  if (!np_clat_quick46(skb, instance, l2, &result))
     result = np_clat_any46(skb, l2);
   outcome = NP_RESULT_OUTCOME(result);
   np_clat_count_outcome(instance, outcome, 4, bytes);
@@ -74,7 +71,6 @@ static __always_inline int np_clat46(struct __sk_buff* skb, const __u32 l2) {
 
 static __always_inline int np_clat64(struct __sk_buff* skb, const __u32 l2) {
   const struct np_clat_instance* instance;
-  struct np_clat_64 w;
   __u32 ifindex = skb->ifindex;
   __u32 bytes = skb->len - l2;
   __u32 result;
@@ -83,9 +79,7 @@ static __always_inline int np_clat64(struct __sk_buff* skb, const __u32 l2) {
   if (skb->protocol != NP_WIRE16(ETH_P_IPV6)) return TC_ACT_UNSPEC;
   instance = bpf_map_lookup_elem(&np_clat_inst, &ifindex);
   if (!instance) return TC_ACT_UNSPEC;
-  w.l2 = l2;
-  if (bpf_skb_load_bytes(skb, l2, &w.ip6, sizeof(w.ip6) + sizeof(w.udp)) ||
-      !np_clat_quick64(skb, instance, &w, &result))
+  if (!np_clat_quick64(skb, instance, l2, &result))
     result = np_clat_any64(skb, l2);
   outcome = NP_RESULT_OUTCOME(result);
   np_clat_count_outcome(instance, outcome, 6, bytes);

@@ -14,10 +14,6 @@
 
 // What the translator does to an skb, whichever way it translates. `l2` is
 // always the length of the link layer's header, 14 (Ethernet) or 0 (raw IP).
-//
-// Packet bytes are never written through pointers: a program that does makes
-// the kernel copy every cloned skb before it runs (tc_cls_act_prologue()), also
-// those it leaves alone.
 
 // Stops the compiler from reasoning about a value, so that the check in front
 // of it is also in the instructions that the verifier reads.

@@ -9,14 +9,13 @@
 #include "bpf_progs/lib/clat_header.h"
 #include "bpf_progs/lib/clat_skb.h"
 
-// What is known of a packet while it is translated. Unions, as the stacks of
-// all functions that call each other must not be over 512 bytes together. The
-// common packets have it on the stack; the functions for the others share this
-// CPU's entry of np_clat_work. They are global functions, so that the verifier
-// checks each once and not for every way that leads to it, and these take only
-// numbers beside the skb. tc programs run with softirqs off, and what the
-// translator itself sends meanwhile never gets here, as it is of the other IP
-// version.
+// What is known of a packet while it is translated, other than quickly. It is
+// in this CPU's entry of np_clat_work, as the stacks of all functions that call
+// each other must not be over 512 bytes together. These are global functions,
+// so that the verifier checks each once and not for every way that leads to it,
+// and these take only numbers beside the skb. tc programs run with softirqs
+// off, and what the translator itself sends meanwhile never gets here, as it is
+// of the other IP version.
 
 // The result of such a function: an outcome (NP_CLAT_*), and for one that is
 // answered the MTU or pointer to tell.
@@ -31,13 +30,8 @@ struct np_clat_46 {
   struct np_ip6 ip6;            // to be
   struct np_fragment fragment;  // to be, right behind it
   struct np_ip4 ip4;            // as it came
-  union {
-    struct {
-      __u32 header_len;  // of the IPv4 header with its options
-      __u32 payload;     // bytes behind it
-    };
-    struct np_udp udp;  // until then: what was read together with ip4
-  };
+  __u32 header_len;             // of the IPv4 header with its options
+  __u32 payload;                // bytes behind it
   __u32 l2;
   __u32 protocol;  // to be
   int check_at;    // of the checksum in the payload; -1: nothing to adjust
@@ -57,10 +51,7 @@ struct np_clat_chain {
 struct np_clat_64 {
   __u64 growth;
   struct np_ip6 ip6;  // as it came
-  union {
-    struct np_ip4 ip4;  // to be
-    struct np_udp udp;  // until then: what was read together with ip6
-  };
+  struct np_ip4 ip4;  // to be
   struct np_clat_chain chain;
   __u32 l2;
   __u32 payload;  // bytes behind all headers of IP
@@ -86,6 +77,7 @@ struct np_clat_work {
   struct np_clat_46 w46;
   struct np_clat_64 w64;
   struct np_clat_inner inner;
+  __u32 headers[12];  // of np_clat_peek()
 };
 
 // Missing entry: impossible (array).

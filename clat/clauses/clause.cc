@@ -133,6 +133,13 @@ TranslatorConfig Plain() {
   return config;
 }
 
+TranslatorConfig Neutral() {
+  return With([](TranslatorConfig& config) {
+    config.pairs = {
+        {*Ipv4Address::Parse(kUs4), *Ipv6Address::Parse(kNeutralUs6)}};
+  });
+}
+
 void CheckClauses(const std::vector<Clause>& clauses) {
   if (auto missing = netpolicy::testing::MissingForBpfTests()) {
     GTEST_SKIP() << *missing;

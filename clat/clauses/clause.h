@@ -29,6 +29,9 @@ namespace netpolicy::clat {
 // has no IPv4 address.
 inline constexpr char kUs4[] = "192.0.0.4";
 inline constexpr char kUs6[] = "2001:db8:1234::464";
+// Instead of kUs6: adds up to what kUs4 does, as kThem6 does to what kThem4
+// does.
+inline constexpr char kNeutralUs6[] = "2001:db8:1234::8017";
 inline constexpr char kThem4[] = "198.51.100.7";
 inline constexpr char kThem6[] = "64:ff9b::c633:6407";
 inline constexpr char kRouter6[] = "2001:db8:ffff::1";
@@ -43,6 +46,9 @@ TranslatorConfig With(Change change) {
   change(config);
   return config;
 }
+
+// With kNeutralUs6.
+TranslatorConfig Neutral();
 
 struct Clause {
   std::string name;

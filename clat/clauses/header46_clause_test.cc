@@ -273,6 +273,8 @@ TEST(Header46Clauses, Checksums) {
   const std::string addresses6 =
       Six({.next_header = 253}).Build().substr(8, 32);
   const std::string data("\x9c\x40\0\x35\0\0\0\0lite and dccp!", 22);
+  const Ip6Fields neutral_out = {
+      .src = kNeutralUs6, .dst = kThem6, .hop_limit = 63};
   const auto drop = With([](auto& c) { c.udp_zero = ZeroChecksum::kDrop; });
   // What makes the sum in IPv6 0: the checksum of the packet with zeros there.
   const std::string zeros(2, '\0');
@@ -288,6 +290,18 @@ TEST(Header46Clauses, Checksums) {
       Row("4.5 UDP: a sum of 0 is written 0xffff",
           Four().Udp({}).Payload(neutral),
           {Six().Udp({.checksum = 0xffff}).Payload(neutral).Build()}),
+      Row("RFC 6052 4.1 Checksum-neutral addresses: TCP's stays, if wrong, too",
+          Four().Tcp({.checksum = 0x1234}).Payload("odd"),
+          {PacketBuilder()
+               .Ip6(neutral_out)
+               .Tcp({.checksum = 0x1234})
+               .Payload("odd")
+               .Build()},
+          0, Neutral()),
+      Row("RFC 6052 4.1 Checksum-neutral addresses: UDP's stays",
+          Four().Udp({}).Payload("odd"),
+          {PacketBuilder().Ip6(neutral_out).Udp({}).Payload("odd").Build()}, 0,
+          Neutral()),
       Row("4.5 UDP without a checksum: computed",
           Four().Udp({.checksum = 0}).Payload("abc"),
           {Six().Udp({}).Payload("abc").Build()}),

@@ -245,6 +245,8 @@ TEST(Header64Clauses, ExtensionHeaders) {
 }
 
 TEST(Header64Clauses, Checksums) {
+  const netpolicy::testing::Ip6Fields neutral_in = {
+      .src = kThem6, .dst = kNeutralUs6, .hop_limit = 64};
   const std::string neutral =
       FourIn().Udp({}).Payload(std::string(2, '\0')).Build().substr(26, 2);
   CheckClauses({
@@ -255,6 +257,16 @@ TEST(Header64Clauses, Checksums) {
       Row("5.5 UDP: a sum of 0 is written 0xffff",
           SixIn().Udp({}).Payload(neutral),
           {FourIn().Udp({.checksum = 0xffff}).Payload(neutral).Build()}),
+      Row("RFC 6052 4.1 Checksum-neutral addresses: TCP's stays, if wrong, too",
+          PacketBuilder()
+              .Ip6(neutral_in)
+              .Tcp({.checksum = 0x1234})
+              .Payload("odd"),
+          {FourIn().Tcp({.checksum = 0x1234}).Payload("odd").Build()}, 0,
+          Neutral()),
+      Row("RFC 6052 4.1 Checksum-neutral addresses: UDP's stays",
+          PacketBuilder().Ip6(neutral_in).Udp({}).Payload("odd"),
+          {FourIn().Udp({}).Payload("odd").Build()}, 0, Neutral()),
       Row("RFC 8200 8.1 UDP without a checksum: dropped",
           SixIn().Udp({.checksum = 0}).Payload("abc"), {}, NP_CLAT_UDP_ZERO),
       Row("RFC 8200 8.1 UDP without a checksum, a first fragment: dropped",

@@ -120,6 +120,12 @@ std::vector<NamedConfig> AllConfigs() {
     all.push_back({prefix, plain(prefix)});
   }
   {
+    // As the address plan makes them: nothing of a transport checksum changes.
+    TranslatorConfig config = plain("64:ff9b::/96");
+    config.pairs = {{pair.ip4, ip6("2001:db8:1234::8017")}};
+    all.push_back({"checksum-neutral pair", config});
+  }
+  {
     TranslatorConfig config = plain("64:ff9b::/96");
     config.not_global = NotGlobal::kDropWithDocumentation;
     config.mtu4 = 0;
