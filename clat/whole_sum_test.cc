@@ -145,8 +145,8 @@ class WholeSumTest : public ::testing::TestWithParam<Pair> {
   void AddTunnel(const NetNamespace& ns, const char* local, const char* remote,
                  const char* address) {
     const auto made = Testbed::Shell(
-        ns, absl::StrCat("ip link add tunnel type vxlan id 5 dstport 4789 "
-                         "udpcsum local ",
+        ns, absl::StrCat("/usr/sbin/ip link add tunnel type vxlan id 5 "
+                         "dstport 4789 udpcsum local ",
                          local, " remote ", remote));
     if (!made.ok() && absl::StrContains(made.status().message(), "Unknown")) {
       GTEST_SKIP() << "needs VXLAN in the kernel: " << made.status();
