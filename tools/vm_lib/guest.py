@@ -56,7 +56,7 @@ def system():
 
 
 def add_tool(guest, name):
-    """Copies a program of this machine, found by PATH or given by path; returns its path in the guest."""
+    """Copies a program of this machine, found by PATH or given by path, Python with its library; returns its path in the guest."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if path is None:
         raise image.ImageError(f"copy tool {name}: not installed here")
@@ -68,6 +68,9 @@ def add_tool(guest, name):
     if os.path.basename(path) in ("bash", "dash"):
         # BusyBox's shell prefers its own applets to programs by the same name.
         guest.link("/bin/sh", real)
+    library = os.path.join("/usr/lib", os.path.basename(real))
+    if os.path.basename(real).startswith("python") and os.path.isdir(library):
+        guest.tree(library, library)
     return real
 
 

@@ -133,6 +133,19 @@ class Image(unittest.TestCase):
             image.Image().program("/no/such")
 
 
+class Tool(unittest.TestCase):
+    def test_python_comes_with_its_library(self):
+        made = image.Image()
+        real = guest.add_tool(made, "/usr/bin/python3")
+        self.assertTrue(made.has(real))
+        self.assertTrue(made.has("/usr/local/sbin/python3"))
+        self.assertTrue(made.has(f"/usr/lib/{os.path.basename(real)}/os.py"))
+
+    def test_a_tool_that_is_not_there(self):
+        with self.assertRaisesRegex(image.ImageError, "copy tool no-such-tool: not installed here"):
+            guest.add_tool(image.Image(), "no-such-tool")
+
+
 class SuiteList(unittest.TestCase):
     FAULTS = {
         "no label": ("--with ip\n", ":1: the following arguments are required: label"),
