@@ -50,11 +50,12 @@ struct Variant {
   const char* name;
   const char* address;
   const char* peer;  // what the peer has it as
+  std::string host;  // what the peer has the host as
 };
-constexpr std::array<Variant, 3> kVariants = {
-    {{"native", Testbed::kRouter6, Testbed::kRouter6},
-     {"ours", "203.0.113.2", "2001:db8:64::cb00:7102"},
-     {"tayga", "203.0.113.3", "2001:db8:64::cb00:7103"}}};
+std::array<Variant, 3> variants = {
+    {{"native", Testbed::kRouter6, Testbed::kRouter6, Testbed::kHost6},
+     {"ours", "203.0.113.2", "2001:db8:64::cb00:7102", ""},
+     {"tayga", "203.0.113.3", "2001:db8:64::cb00:7103", "2001:db8:1::64"}}};
 
 constexpr int kEchoPort = 7;
 constexpr int kCountPort = 9;
@@ -146,25 +147,40 @@ int Echo(const Variant& variant) {
   }
 }
 
-// A socket of the host's that is connected to the peer.
-UniqueFd Connect(const Testbed& bed, const Variant& variant, int port) {
-  sockaddr_storage address{};
-  socklen_t size = sizeof(sockaddr_in6);
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&address);
-  if (inet_pton(AF_INET6, variant.address, &v6->sin6_addr) == 1) {
+sockaddr_storage Endpoint(const std::string& address, int port,
+                          socklen_t* size) {
+  sockaddr_storage made{};
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&made);
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&made);
+  if (inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons(static_cast<uint16_t>(port));
+    *size = sizeof(*v6);
   } else {
-    size = sizeof(sockaddr_in);
-    inet_pton(AF_INET, variant.address, &v4->sin_addr);
+    inet_pton(AF_INET, address.c_str(), &v4->sin_addr);
     v4->sin_family = AF_INET;
     v4->sin_port = htons(static_cast<uint16_t>(port));
+    *size = sizeof(*v4);
   }
-  UniqueFd fd = Require(bed.host().OpenSocket(address.ss_family, SOCK_DGRAM));
+  return made;
+}
+
+// A socket in `ns` that is connected; `from` may be "".
+UniqueFd Connect(const NetNamespace& ns, const std::string& from,
+                 const std::string& to, int port) {
+  socklen_t size;
+  const sockaddr_storage peer = Endpoint(to, port, &size);
+  UniqueFd fd = Require(ns.OpenSocket(peer.ss_family, SOCK_DGRAM));
   const timeval patience = {.tv_sec = 2, .tv_usec = 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {
+  if (!from.empty()) {
+    const sockaddr_storage own = Endpoint(from, 0, &size);
+    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), size) != 0) {
+      perror("bind");
+      exit(1);
+    }
+  }
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&peer), size) != 0) {
     perror("connect");
     exit(1);
   }
@@ -187,8 +203,7 @@ double Send(int fd, const std::string& data, double seconds) {
 
 // Datagrams a second that arrive, out of as many as one process can send. For a
 // short time, as what else a machine does changes by the second.
-double Datagrams(const Testbed& bed, const Variant& variant, size_t size) {
-  const UniqueFd fd = Connect(bed, variant, kCountPort);
+double Datagrams(const Variant& variant, const UniqueFd& fd, size_t size) {
   const std::string data(size, 'x');
   Send(fd.get(), data, 0.01);  // until queues are as they stay
   const uint64_t before = *received;
@@ -205,7 +220,7 @@ double Datagrams(const Testbed& bed, const Variant& variant, size_t size) {
 
 // The median time of a request and its answer, in microseconds.
 double RoundTrip(const Testbed& bed, const Variant& variant) {
-  const UniqueFd fd = Connect(bed, variant, kEchoPort);
+  const UniqueFd fd = Connect(bed.host(), "", variant.address, kEchoPort);
   std::vector<double> times;
   for (int i = 0; i < kRequests; ++i) {
     char data = 'x';
@@ -234,13 +249,22 @@ std::vector<Question> Questions() {
   };
   const auto datagrams = [](size_t size) {
     return [=](const Testbed& bed, const Variant& variant) {
-      return Datagrams(bed, variant, size);
+      return Datagrams(
+          variant, Connect(bed.host(), "", variant.address, kCountPort), size);
+    };
+  };
+  const auto to_host = [](size_t size) {
+    return [=](const Testbed& bed, const Variant& variant) {
+      return Datagrams(
+          variant,
+          Connect(bed.router(), variant.peer, variant.host, kCountPort), size);
     };
   };
   return {{"tcp_send", "bit/s", 1, iperf("")},
           {"tcp_receive", "bit/s", 1, iperf("-R")},
           {"tcp_send_4_streams", "bit/s", 1, iperf("-P 4")},
           {"udp_64_bytes", "packet/s", 10, datagrams(64)},
+          {"udp_64_bytes_receive", "packet/s", 10, to_host(64)},
           {"udp_1400_bytes", "packet/s", 10, datagrams(1400)},
           {"udp_round_trip", "us", 1, RoundTrip}};
 }
@@ -267,22 +291,24 @@ int Main(int argc, char** argv) {
   }
 
   Testbed bed = Require(Testbed::Create());
-  for (size_t i = 1; i < kVariants.size(); ++i) {
+  for (size_t i = 1; i < variants.size(); ++i) {
     Require(Testbed::Shell(bed.router(),
-                           absl::StrCat("ip -6 addr add ", kVariants[i].peer,
+                           absl::StrCat("ip -6 addr add ", variants[i].peer,
                                         "/128 dev down0 nodad")));
   }
   SetUpTayga(bed);
   auto bpffs = Require(testing::BpfFs::Mount());
   {
     const auto inside = Require(testing::ScopedNetns::Enter(bed.host()));
+    clat::DirectClat clat(bpffs.path() + "/clat");
     Require(
-        clat::DirectClat(bpffs.path() + "/clat")
-            .Start("eth0", {.prefix = *clat::Pref64::Parse(Testbed::kPrefix)}));
+        clat.Start("eth0", {.prefix = *clat::Pref64::Parse(Testbed::kPrefix)}));
+    variants[1].host =
+        Require(clat.Uplinks()).at(0).translation->pair.ip6.ToString();
   }
   Require(bed.Serve(bed.router(), {"/usr/bin/iperf3", "-s"}));
   std::vector<ChildProcess> echoes;
-  for (const Variant& variant : kVariants) {
+  for (const Variant& variant : variants) {
     echoes.push_back(Require(ChildProcess::Start(
         {.netns = bed.router().fd()}, [&] { return Echo(variant); })));
   }
@@ -295,6 +321,8 @@ int Main(int argc, char** argv) {
   received = new (shared) std::atomic<uint64_t>(0);
   const auto count =
       Require(ChildProcess::Start({.netns = bed.router().fd()}, Count));
+  const auto count_on_host =
+      Require(ChildProcess::Start({.netns = bed.host().fd()}, Count));
   absl::SleepFor(absl::Seconds(1));
 
   nlohmann::ordered_json results = nlohmann::ordered_json::array();
@@ -302,13 +330,13 @@ int Main(int argc, char** argv) {
          "ours/native", "ours/tayga", "unit");
   for (const Question& question : Questions()) {
     if (!only.empty() && only != question.name) continue;
-    std::array<std::vector<double>, kVariants.size()> values;
+    std::array<std::vector<double>, variants.size()> values;
     std::vector<double> by_native, by_tayga;
     for (int turn = 0; turn < rounds * question.turns; ++turn) {
       // In an order that changes.
-      for (size_t i = 0; i < kVariants.size(); ++i) {
-        const size_t which = (i + static_cast<size_t>(turn)) % kVariants.size();
-        values[which].push_back(question.measure(bed, kVariants[which]));
+      for (size_t i = 0; i < variants.size(); ++i) {
+        const size_t which = (i + static_cast<size_t>(turn)) % variants.size();
+        values[which].push_back(question.measure(bed, variants[which]));
       }
       by_native.push_back(values[1].back() / values[0].back());
       by_tayga.push_back(values[1].back() / values[2].back());
@@ -316,8 +344,8 @@ int Main(int argc, char** argv) {
     nlohmann::ordered_json row = {{"name", question.name},
                                   {"unit", question.unit}};
     printf("%-20s", question.name);
-    for (size_t i = 0; i < kVariants.size(); ++i) {
-      row[kVariants[i].name] = Median(values[i]);
+    for (size_t i = 0; i < variants.size(); ++i) {
+      row[variants[i].name] = Median(values[i]);
       printf(" %12.4g", Median(values[i]));
     }
     row["ours_by_native"] = Median(by_native);
