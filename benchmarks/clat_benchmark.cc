@@ -56,6 +56,8 @@ constexpr char kThem6[] = "2001:db8:86dd::cb00:7102";
 // 4.1), as the two prefixes add up to 0xffff.
 constexpr char kNeutralUs6[] = "2001:db8:1db0::800:1";
 constexpr char kNeutralUsPrefix[] = "2001:db8:1db0::/96";
+constexpr char kNeutralUsNetwork[] = "2001:db8:1db0::800:0/120";
+constexpr char kThemNetwork[] = "2001:db8:86dd::cb00:7100/120";
 
 enum class Kind { kTcp, kUdp, kEcho };
 
@@ -231,13 +233,15 @@ void MeasureRoundTrips(benchmark::State& state, const TranslatorObject& there,
   }
 }
 
-std::shared_ptr<TranslatorObject> Translator(const char* prefix,
-                                             const char* ip4, const char* ip6) {
+std::shared_ptr<TranslatorObject> Translator(
+    const char* prefix, const char* ip4, const char* ip6,
+    std::vector<PrefixPair> mappings = {}) {
   auto made =
       std::make_shared<TranslatorObject>(Require(TranslatorObject::Load()));
   TranslatorConfig config{.prefix = Require(Pref64::Parse(prefix))};
   config.pairs = {
       {Require(Ipv4Address::Parse(ip4)), Require(Ipv6Address::Parse(ip6))}};
+  config.mappings = std::move(mappings);
   config.mtu4 = 1500;
   // A packet goes to and fro more than 255 times.
   config.hop_count = HopCount::kCopy;
@@ -251,6 +255,14 @@ int Main(int argc, char** argv) {
   auto back = Translator(kUsPrefix, kThem4, kThem6);
   auto neutral = Translator(kPrefix, kUs4, kNeutralUs6);
   auto neutral_back = Translator(kNeutralUsPrefix, kThem4, kThem6);
+  // The addresses are in prefixes that are mapped (RFC 7757).
+  auto mapped = Translator(kPrefix, "8.0.1.1", "2001:db8:1db0::800:101",
+                           {{Require(Ipv4Prefix::Parse("8.0.0.0/24")),
+                             Require(Ipv6Prefix::Parse(kNeutralUsNetwork))}});
+  auto mapped_back =
+      Translator(kNeutralUsPrefix, "203.0.112.1", "2001:db8:86dd::cb00:7001",
+                 {{Require(Ipv4Prefix::Parse("203.0.113.0/24")),
+                   Require(Ipv6Prefix::Parse(kThemNetwork))}});
   const int empty_fd = LoadEmpty();
 
   const auto add = [&](const std::string& name, int program_fd,
@@ -288,6 +300,7 @@ int Main(int argc, char** argv) {
       add_round_trip("", object, back);
       if (kind != Kind::kEcho) {
         add_round_trip("/neutral", neutral, neutral_back);
+        add_round_trip("/mapped", mapped, mapped_back);
       }
     }
   }

@@ -15,22 +15,25 @@
 // also of those it leaves alone: TCP's clones own them already, those of packet
 // captures are copied.
 //
-// Not so without an Ethernet header: then kernels that can't read words from
-// anywhere (those without CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) would refuse
-// the program.
+// By halves of words where there is no Ethernet header in front: kernels that
+// can't read words from anywhere (those without
+// CONFIG_HAVE_EFFICIENT_UNALIGNED_ACCESS) would refuse the program otherwise.
 
-// The first `len` bytes behind the link layer's header, in place or in a copy;
-// null: too short, or not in one piece.
-static __always_inline const void* np_clat_peek(struct __sk_buff* skb,
-                                                const __u32 l2,
-                                                const __u32 len) {
-  const void* at = (const void*)(long)skb->data + l2;
+// Where the first `len` bytes behind the link layer's header are, in place or
+// in a copy. Returns whether they are there, and in one piece.
+static __always_inline int np_clat_peek(struct __sk_buff* skb, const __u32 l2,
+                                        const void** at, const __u32 len) {
+  const __u16* raw = (const void*)(long)skb->data;
   struct np_clat_work* work;
 
-  if (l2) return at + len > (const void*)(long)skb->data_end ? 0 : at;
+  *at = (const void*)raw + l2;
+  if (*at + len > (const void*)(long)skb->data_end) return 0;
+  if (l2) return 1;
   work = np_clat_work_here();
-  if (!work || bpf_skb_load_bytes(skb, 0, work->headers, len)) return 0;
-  return work->headers;
+  if (!work) return 0;
+  __builtin_memcpy(work->headers, raw, len);
+  *at = work->headers;
+  return 1;
 }
 
 // Makes the skb's IP header the one of `len` bytes at `header`, of the version
@@ -39,20 +42,22 @@ static __always_inline const void* np_clat_peek(struct __sk_buff* skb,
 static __always_inline long np_clat_poke(struct __sk_buff* skb, const __u32 l2,
                                          __u16 protocol, const __u32* header,
                                          const __u32 len) {
-  __u32* at = (void*)(long)skb->data + l2;
-  __u32 i;
+  __u16* raw = (void*)(long)skb->data;
+  __u32* at = (void*)raw + l2;
 
-  if (!l2) return bpf_skb_store_bytes(skb, 0, header, len, 0);
   if ((void*)at + len > (void*)(long)skb->data_end) return -1;
+  if (!l2) {
+    __builtin_memcpy(raw, header, len);
+    return 0;
+  }
   *((__be16*)at - 1) = NP_WIRE16(protocol);
-#pragma unroll
-  for (i = 0; i < len / 4; i++) at[i] = header[i];
+  __builtin_memcpy(at, header, len);
   return 0;
 }
 
-// The end of the quick ways: what the header's change means for a transport
-// checksum `check_at` bytes behind it. `sum` is by how much the sum of the
-// header and of what is behind it grew, `growth` that of the pseudo header.
+// The end of the quick ways: what the header's change means for sums. `sum` is
+// by how much that of the header grew, `growth` that of the pseudo header of
+// the transport whose checksum is `at` there.
 static __always_inline long np_clat_settle(struct __sk_buff* skb, __u32 at,
                                            __u32 protocol, __u64 sum,
                                            __u64 growth) {
@@ -66,13 +71,39 @@ static __always_inline long np_clat_settle(struct __sk_buff* skb, __u32 at,
   return bpf_l4_csum_replace(skb, at, 0, np_sum_fold32(growth), flags);
 }
 
+// np_clat_to6() and np_clat_to4(), without a call where there are no mappings.
+// These return that our own address, at the other end, is for the long way.
+static __always_inline __u32 np_clat_quick_to6(
+    struct __sk_buff* skb, const struct np_clat_instance* instance, __be32 ip4,
+    struct np_in6* out) {
+  if (instance->flags & NP_CLAT_MAPPINGS)
+    return np_clat_to6(skb, instance, ip4, out, NP_CLAT_DESTINATION);
+  if (ip4 == instance->local4) return NP_CLAT_DESTINATION;
+  np_embed(&instance->prefix, instance->prefix_len, ip4, out);
+  return np_clat_embeddable(instance->flags, ip4, NP_CLAT_DESTINATION);
+}
+
+static __always_inline __u32 np_clat_quick_to4(
+    struct __sk_buff* skb, const struct np_clat_instance* instance,
+    const struct np_in6* ip6, __be32* out) {
+  if (instance->flags & NP_CLAT_MAPPINGS) {
+    struct np_in6 address = *ip6;  // the verifier wants it on the stack
+
+    return np_clat_to4(skb, instance, &address, out, NP_CLAT_SOURCE);
+  }
+  if (np_in6_equal(ip6, &instance->local6) ||
+      !np_extract(&instance->prefix, instance->prefix_len, ip6, out))
+    return NP_CLAT_SOURCE;
+  return np_clat_embeddable(instance->flags, *out, NP_CLAT_SOURCE);
+}
+
 // IPv4 packets on their way out. Returns whether the packet has been dealt
 // with.
 static __always_inline int np_clat_quick46(
     struct __sk_buff* skb, const struct np_clat_instance* instance,
     const __u32 l2, __u32* result) {
-  const struct np_ip4_udp* in = np_clat_peek(skb, l2, sizeof(*in));
-  const struct np_ip4* ip4 = &in->ip;
+  const struct np_ip4_udp* in;
+  const struct np_ip4* ip4;
   struct np_ip6 ip6;
   __u32 check_at = NP_IP6_LEN;
   __u32 wire_len;
@@ -82,9 +113,9 @@ static __always_inline int np_clat_quick46(
   __u64 growth;
   __u64 sum;
 
-  if (!in || instance->flags & NP_CLAT_MAPPINGS ||
-      ip4->src != instance->local4 || !ip4->src)
-    return 0;
+  if (!np_clat_peek(skb, l2, (const void**)&in, sizeof(*in))) return 0;
+  ip4 = &in->ip;
+  if (!np_clat_own4(skb, instance, ip4->src, &ip6.src)) return 0;
   protocol = ip4->protocol;
   ttl = ip4->ttl;
   len = NP_WIRE16(ip4->len);
@@ -93,9 +124,7 @@ static __always_inline int np_clat_quick46(
       len != skb->len - l2 || !np_ip4_checksum_ok(ip4))
     return 0;
   if (!(instance->flags & NP_CLAT_TTL_COPY) && ttl-- <= 1) return 0;
-  if (ip4->dst == instance->local4 ||
-      np_clat_embeddable(instance->flags, ip4->dst, NP_CLAT_DESTINATION))
-    return 0;
+  if (np_clat_quick_to6(skb, instance, ip4->dst, &ip6.dst)) return 0;
   if (skb->gso_size) wire_len = skb->gso_size + NP_IP6_LEN + 60;
   if (wire_len > instance->mtu6) return 0;
   if (!(ip4->frag & NP_WIRE16(NP_IP4_DF)) &&
@@ -111,8 +140,6 @@ static __always_inline int np_clat_quick46(
     return 0;
   }
 
-  ip6.src = instance->local6;
-  np_embed(&instance->prefix, instance->prefix_len, ip4->dst, &ip6.dst);
   np_ip6_from_ip4(ip4, ttl, &ip6);
   ip6.payload_len = NP_WIRE16(len - NP_IP4_LEN);
   sum = np_sum_in6(&ip6.src) + np_sum_in6(&ip6.dst);
@@ -132,21 +159,22 @@ static __always_inline int np_clat_quick46(
 static __always_inline int np_clat_quick64(
     struct __sk_buff* skb, const struct np_clat_instance* instance,
     const __u32 l2, __u32* result) {
-  const struct np_ip6_udp* in = np_clat_peek(skb, l2, sizeof(*in));
-  const struct np_ip6* ip6 = &in->ip;
+  const struct np_ip6_udp* in;
+  const struct np_ip6* ip6;
   struct np_ip4 ip4;
   __u32 check_at = NP_IP4_LEN;
   __u32 hop_limit;
   __u32 protocol;
   __u32 wire_len;
   __u32 payload;
-  __be32 source;
+  __be32 address;
   __u64 growth;
   __u64 sum;
 
-  if (!in || instance->flags & NP_CLAT_MAPPINGS ||
-      !np_in6_equal(&ip6->dst, &instance->local6) || !instance->local4)
-    return 0;
+  if (!np_clat_peek(skb, l2, (const void**)&in, sizeof(*in))) return 0;
+  ip6 = &in->ip;
+  if (!np_clat_own6(skb, instance, &ip6->dst, &address)) return 0;
+  ip4.dst = address;
   protocol = ip6->next;
   hop_limit = ip6->hop_limit;
   payload = NP_WIRE16(ip6->payload_len);
@@ -155,11 +183,8 @@ static __always_inline int np_clat_quick64(
       payload != skb->len - l2 - NP_IP6_LEN || wire_len > 65535)
     return 0;
   if (!(instance->flags & NP_CLAT_TTL_COPY) && hop_limit-- <= 1) return 0;
-  if (np_in6_equal(&ip6->src, &instance->local6) ||
-      !np_extract(&instance->prefix, instance->prefix_len, &ip6->src,
-                  &source) ||
-      np_clat_embeddable(instance->flags, source, NP_CLAT_SOURCE))
-    return 0;
+  if (np_clat_quick_to4(skb, instance, &ip6->src, &address)) return 0;
+  ip4.src = address;
   if (protocol == NP_PROTO_TCP) {
     if (payload < 20) return 0;
     check_at += 16;
@@ -170,10 +195,8 @@ static __always_inline int np_clat_quick64(
     return 0;
   }
 
-  ip4.src = source;
-  ip4.dst = instance->local4;
   np_ip4_from_ip6(ip6, protocol, hop_limit, payload + NP_IP4_LEN, &ip4);
-  growth = np_sum_sub((__u64)source + instance->local4,
+  growth = np_sum_sub((__u64)ip4.src + ip4.dst,
                       np_sum_in6(&ip6->src) + np_sum_in6(&ip6->dst));
   // The kernel takes the first half of the header away. The new one is in the
   // place of the second, and adds up to nothing.
