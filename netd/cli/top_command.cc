@@ -242,8 +242,19 @@ absl::Status RunTop(const TopCommand& command, Session& session) {
   for (uint32_t shown = 0; command.count == 0 || shown < command.count;) {
     const absl::Duration left = due - session.Uptime();
     if (!wait(std::max(left, absl::ZeroDuration()))) break;
+    const absl::StatusOr<StatsGrowth> read = reader.Next();
     const absl::Duration now = session.Uptime();
-    NP_ASSIGN_OR_RETURN(const StatsGrowth growth, reader.Next());
+    if (screen != nullptr && absl::IsUnavailable(read.status())) {
+      // A netd that is started again counts on where it was. Scripts are told.
+      if (!screen->Show(absl::StrCat("ndc top: waiting for netd: ",
+                                     read.status().message(), "; q ends"))) {
+        break;
+      }
+      due = now + command.interval;
+      continue;
+    }
+    NP_RETURN_IF_ERROR(read.status());
+    const StatsGrowth& growth = *read;
     // By the clock, but nothing is made up for.
     due = std::max(due + command.interval, now);
     const Interval interval = {SumUp(growth.grown, command.by), now - before};

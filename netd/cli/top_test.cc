@@ -46,16 +46,17 @@ StatsRow Row(uint32_t uid, TrafficCounters rx, TrafficCounters tx) {
 // Says at each reading what its list has next, and the last for ever.
 class Readings : public FakePolicy {
  public:
-  explicit Readings(std::vector<StatsSnapshot> list) : list_(std::move(list)) {}
+  explicit Readings(std::vector<absl::StatusOr<StatsSnapshot>> list)
+      : list_(std::move(list)) {}
 
   absl::StatusOr<StatsSnapshot> Stats() override {
-    const StatsSnapshot& now = list_[std::min(next_, list_.size() - 1)];
+    const auto& now = list_[std::min(next_, list_.size() - 1)];
     ++next_;
     return now;
   }
 
  private:
-  std::vector<StatsSnapshot> list_;
+  std::vector<absl::StatusOr<StatsSnapshot>> list_;
   size_t next_ = 0;
 };
 
@@ -129,7 +130,7 @@ class TopTest : public ::testing::Test {
 
   FakeNames names_;
   Environment environment_;
-  std::vector<StatsSnapshot> readings_;
+  std::vector<absl::StatusOr<StatsSnapshot>> readings_;
   std::string streamed_;
   absl::Duration uptime_ = absl::Seconds(1000);
   TerminalSize terminal_{0, 0};  // none
@@ -287,6 +288,27 @@ TEST_F(TopTest, WrongOptionsAreSaid) {
     EXPECT_EQ(answer.exit_code, 2) << arguments.back();
     EXPECT_NE(answer.err, "") << arguments.back();
   }
+}
+
+TEST_F(TopTest, WaitsOnAScreenForANetdThatIsStartedAgain) {
+  readings_ = {Of({Row(10001, Counters(1, 100), {})}),
+               absl::UnavailableError("connect /run/netd.sock: refused"),
+               absl::UnavailableError("connect /run/netd.sock: no such file"),
+               Of({Row(10001, Counters(4, 6244), {})})};
+  terminal_ = {24, 80};
+  Top({"--count", "1", "--interval", "1"});
+  ASSERT_EQ(pages_.size(), 4u);
+  EXPECT_THAT(pages_[1], HasSubstr("waiting for netd: connect /run/netd.sock"));
+  EXPECT_THAT(pages_[2], HasSubstr("no such file"));
+  EXPECT_THAT(pages_[3], StartsWith("ndc top, 3.0 s: 2.00 KiB/s in"));
+}
+
+TEST_F(TopTest, EndsInAScriptWhenNobodyAnswers) {
+  readings_ = {Of({Row(10001, Counters(1, 100), {})}),
+               absl::UnavailableError("connect /run/netd.sock: refused")};
+  const Answer answer = cli::Run({"--json", "top"}, environment_);
+  EXPECT_NE(answer.exit_code, 0);
+  EXPECT_THAT(answer.err, HasSubstr("refused"));
 }
 
 }  // namespace
