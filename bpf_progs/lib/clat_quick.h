@@ -21,8 +21,9 @@
 
 // Where the first `len` bytes behind the link layer's header are, in place or
 // in a copy. Returns whether they are there, and in one piece.
-static __always_inline int np_clat_peek(struct __sk_buff* skb, const __u32 l2,
-                                        const void** at, const __u32 len) {
+static __always_inline int np_clat_read_headers(struct __sk_buff* skb,
+                                                const __u32 l2, const void** at,
+                                                const __u32 len) {
   const __u16* raw = (const void*)(long)skb->data;
   struct np_clat_work* work;
 
@@ -39,9 +40,10 @@ static __always_inline int np_clat_peek(struct __sk_buff* skb, const __u32 l2,
 // Makes the skb's IP header the one of `len` bytes at `header`, of the version
 // that `protocol` names, where the kernel has just made room for it. Leaves a
 // CHECKSUM_COMPLETE sum as it is.
-static __always_inline long np_clat_poke(struct __sk_buff* skb, const __u32 l2,
-                                         __u16 protocol, const __u32* header,
-                                         const __u32 len) {
+static __always_inline long np_clat_write_header(struct __sk_buff* skb,
+                                                 const __u32 l2, __u16 protocol,
+                                                 const __u32* header,
+                                                 const __u32 len) {
   __u16* raw = (void*)(long)skb->data;
   __u32* at = (void*)raw + l2;
 
@@ -58,9 +60,9 @@ static __always_inline long np_clat_poke(struct __sk_buff* skb, const __u32 l2,
 // The end of the quick ways: what the header's change means for sums. `sum` is
 // by how much that of the header grew, `growth` that of the pseudo header of
 // the transport whose checksum is `at` there.
-static __always_inline long np_clat_settle(struct __sk_buff* skb, __u32 at,
-                                           __u32 protocol, __u64 sum,
-                                           __u64 growth) {
+static __always_inline long np_clat_fix_checksums(struct __sk_buff* skb,
+                                                  __u32 at, __u32 protocol,
+                                                  __u64 sum, __u64 growth) {
   __u64 flags = BPF_F_PSEUDO_HDR;
 
   // Refused, and needless, where the sum is not CHECKSUM_COMPLETE.
@@ -113,7 +115,7 @@ static __always_inline int np_clat_quick46(
   __u64 growth;
   __u64 sum;
 
-  if (!np_clat_peek(skb, l2, (const void**)&in, sizeof(*in))) return 0;
+  if (!np_clat_read_headers(skb, l2, (const void**)&in, sizeof(*in))) return 0;
   ip4 = &in->ip;
   if (!np_clat_own4(skb, instance, ip4->src, &ip6.src)) return 0;
   protocol = ip4->protocol;
@@ -147,8 +149,9 @@ static __always_inline int np_clat_quick46(
   // With a right checksum the old header adds up to nothing.
   sum += np_ip6_sum_fields(&ip6);
   if (bpf_skb_change_proto(skb, NP_WIRE16(ETH_P_IPV6), 0) ||
-      np_clat_poke(skb, l2, ETH_P_IPV6, (const __u32*)&ip6, sizeof(ip6)) ||
-      np_clat_settle(skb, l2 + check_at, protocol, sum, growth))
+      np_clat_write_header(skb, l2, ETH_P_IPV6, (const __u32*)&ip6,
+                           sizeof(ip6)) ||
+      np_clat_fix_checksums(skb, l2 + check_at, protocol, sum, growth))
     *result = NP_CLAT_KERNEL;
   else
     *result = NP_CLAT_TRANSLATED_46;
@@ -171,7 +174,7 @@ static __always_inline int np_clat_quick64(
   __u64 growth;
   __u64 sum;
 
-  if (!np_clat_peek(skb, l2, (const void**)&in, sizeof(*in))) return 0;
+  if (!np_clat_read_headers(skb, l2, (const void**)&in, sizeof(*in))) return 0;
   ip6 = &in->ip;
   if (!np_clat_own6(skb, instance, &ip6->dst, &address)) return 0;
   ip4.dst = address;
@@ -208,8 +211,9 @@ static __always_inline int np_clat_quick64(
   ip4.frag = wire_len > NP_DF_CLEAR_MAX ? NP_WIRE16(NP_IP4_DF) : 0;
   ip4.check = np_ip4_checksum(&ip4);
   if (bpf_skb_change_proto(skb, NP_WIRE16(ETH_P_IP), 0) ||
-      np_clat_poke(skb, l2, ETH_P_IP, (const __u32*)&ip4, sizeof(ip4)) ||
-      np_clat_settle(skb, l2 + check_at, protocol, sum, growth))
+      np_clat_write_header(skb, l2, ETH_P_IP, (const __u32*)&ip4,
+                           sizeof(ip4)) ||
+      np_clat_fix_checksums(skb, l2 + check_at, protocol, sum, growth))
     *result = NP_CLAT_KERNEL;
   else
     *result = NP_CLAT_TRANSLATED_64;

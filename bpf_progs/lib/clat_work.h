@@ -77,7 +77,7 @@ struct np_clat_work {
   struct np_clat_46 w46;
   struct np_clat_64 w64;
   struct np_clat_inner inner;
-  __u32 headers[12];  // of np_clat_peek()
+  __u32 headers[12];  // of np_clat_read_headers()
 };
 
 // Missing entry: impossible (array).

@@ -21,8 +21,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "clat/direct.h"
+#include "clat/testing/checksum_complete.skel.h"
 #include "clat/testing/testbed.h"
-#include "clat/testing/whole_sum.skel.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "libpolicy/kernel/tc_link.h"
@@ -68,7 +68,7 @@ struct Pair {
   const char* prefix;
 };
 
-class WholeSumTest : public ::testing::TestWithParam<Pair> {
+class ChecksumCompleteTest : public ::testing::TestWithParam<Pair> {
  protected:
   void SetUp() override {
     if (auto missing = netpolicy::testing::MissingForBpfTests()) {
@@ -110,7 +110,7 @@ class WholeSumTest : public ::testing::TestWithParam<Pair> {
     auto bpffs = BpfFs::Mount();
     ASSERT_THAT(bpffs, IsOk());
     bpffs_ = std::make_unique<BpfFs>(*std::move(bpffs));
-    checker_ = whole_sum_bpf::open_and_load();
+    checker_ = checksum_complete_bpf::open_and_load();
     ASSERT_NE(checker_, nullptr);
     {
       auto inside = ScopedNetns::Enter(*host_);
@@ -127,8 +127,8 @@ class WholeSumTest : public ::testing::TestWithParam<Pair> {
                           TcHook::kIngress};
       ASSERT_THAT(
           AttachTc(place,
-                   {.fd = bpf_program__fd(checker_->progs.np_check_whole_sum),
-                    .name = "np_check_whole_sum"},
+                   {.fd = bpf_program__fd(checker_->progs.np_check_complete),
+                    .name = "np_check_complete"},
                    bpffs_->path() + "/checker", {}),
           IsOk());
     }
@@ -140,7 +140,7 @@ class WholeSumTest : public ::testing::TestWithParam<Pair> {
     server_.emplace(*std::move(server));
   }
 
-  ~WholeSumTest() override { whole_sum_bpf::destroy(checker_); }
+  ~ChecksumCompleteTest() override { checksum_complete_bpf::destroy(checker_); }
 
   void AddTunnel(const NetNamespace& ns, const char* local, const char* remote,
                  const char* address) {
@@ -159,7 +159,7 @@ class WholeSumTest : public ::testing::TestWithParam<Pair> {
   // Of what passed the checker: of IPv4, which was translated, and of IPv6.
   std::array<Sums, 2> Read() {
     std::array<Sums, 2> sums;
-    const int fd = bpf_map__fd(checker_->maps.np_whole_sum);
+    const int fd = bpf_map__fd(checker_->maps.np_checksum_complete);
     for (uint32_t i = 0; i < 2; ++i) {
       uint64_t* const fields[] = {&sums[i].right, &sums[i].wrong,
                                   &sums[i].none};
@@ -203,13 +203,13 @@ class WholeSumTest : public ::testing::TestWithParam<Pair> {
   std::optional<NetNamespace> host_, peer_;
   std::optional<VethPair> cable_;
   std::unique_ptr<BpfFs> bpffs_;
-  whole_sum_bpf* checker_ = nullptr;
+  checksum_complete_bpf* checker_ = nullptr;
   IpAddress peer6_, local6_;
   std::optional<Actor> app_, server_;
   Sums seen_;
 };
 
-TEST_P(WholeSumTest, StaysTheSumOfWhatIsInThePacket) {
+TEST_P(ChecksumCompleteTest, StaysTheSumOfWhatIsInThePacket) {
   {
     SCOPED_TRACE("TCP");
     auto listener = server_->TcpSocket(AF_INET6);
@@ -280,7 +280,7 @@ TEST_P(WholeSumTest, StaysTheSumOfWhatIsInThePacket) {
   EXPECT_EQ(native.wrong, 0u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Addresses, WholeSumTest,
+INSTANTIATE_TEST_SUITE_P(Addresses, ChecksumCompleteTest,
                          ::testing::Values(Pair{"Neutral", "2001:db8:64::/96"},
                                            Pair{"NotNeutral",
                                                 "2001:db8:64::/64"}),

@@ -20,7 +20,7 @@ struct {
   __uint(max_entries, 3 * VERDICTS);
   __type(key, __u32);
   __type(value, __u64);
-} np_whole_sum SEC(".maps");
+} np_checksum_complete SEC(".maps");
 
 static __always_inline __u32 fold(__u64 sum) {
   int i;
@@ -61,7 +61,7 @@ static __always_inline __u32 verdict(struct __sk_buff* skb) {
 }
 
 SEC("tc")
-int np_check_whole_sum(struct __sk_buff* skb) {
+int np_check_complete(struct __sk_buff* skb) {
   __u32 key = verdict(skb);
   __u64* counter;
 
@@ -69,7 +69,7 @@ int np_check_whole_sum(struct __sk_buff* skb) {
     key += VERDICTS;
   else if (skb->protocol != __builtin_bswap16(ETH_P_IP))
     key += 2 * VERDICTS;
-  counter = bpf_map_lookup_elem(&np_whole_sum, &key);
+  counter = bpf_map_lookup_elem(&np_checksum_complete, &key);
   if (counter) __sync_fetch_and_add(counter, 1);
   return TC_ACT_UNSPEC;
 }
