@@ -13,7 +13,7 @@
 // translating costs. A program that writes through pointers makes the kernel
 // own the headers of every cloned skb before it runs (tc_cls_act_prologue()),
 // also of those it leaves alone: TCP's clones own them already, those of packet
-// captures are copied.
+// captures are copied, or dropped where there is no memory for that.
 //
 // By halves of words where there is no Ethernet header in front: kernels that
 // can't read words from anywhere (those without
