@@ -54,8 +54,9 @@ static __always_inline int np_clat46(struct __sk_buff* skb, const __u32 l2) {
   if (skb->protocol != NP_WIRE16(ETH_P_IP)) return TC_ACT_UNSPEC;
   instance = bpf_map_lookup_elem(&np_clat_inst, &ifindex);
   if (!instance) return TC_ACT_UNSPEC;
-  if (!np_clat_quick46(skb, instance, l2, &result))
-    result = np_clat_any46(skb, l2);
+  result = l2 ? np_clat_quick46_eth(skb, instance)
+              : np_clat_quick46_raw(skb, instance);
+  if (result == NP_CLAT_NOT_QUICK) result = np_clat_any46(skb, l2);
   outcome = NP_RESULT_OUTCOME(result);
   np_clat_count_outcome(instance, outcome, 4, bytes);
   if (outcome < NP_CLAT_FIRST_DROP) return TC_ACT_UNSPEC;
@@ -79,8 +80,9 @@ static __always_inline int np_clat64(struct __sk_buff* skb, const __u32 l2) {
   if (skb->protocol != NP_WIRE16(ETH_P_IPV6)) return TC_ACT_UNSPEC;
   instance = bpf_map_lookup_elem(&np_clat_inst, &ifindex);
   if (!instance) return TC_ACT_UNSPEC;
-  if (!np_clat_quick64(skb, instance, l2, &result))
-    result = np_clat_any64(skb, l2);
+  result = l2 ? np_clat_quick64_eth(skb, instance)
+              : np_clat_quick64_raw(skb, instance);
+  if (result == NP_CLAT_NOT_QUICK) result = np_clat_any64(skb, l2);
   outcome = NP_RESULT_OUTCOME(result);
   np_clat_count_outcome(instance, outcome, 6, bytes);
   // The fragments before it come in by the same door.

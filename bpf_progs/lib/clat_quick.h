@@ -88,22 +88,21 @@ static __always_inline __u32 np_clat_quick_to6(
 static __always_inline __u32 np_clat_quick_to4(
     struct __sk_buff* skb, const struct np_clat_instance* instance,
     const struct np_in6* ip6, __be32* out) {
-  if (instance->flags & NP_CLAT_MAPPINGS) {
-    struct np_in6 address = *ip6;  // the verifier wants it on the stack
-
-    return np_clat_to4(skb, instance, &address, out, NP_CLAT_SOURCE);
-  }
+  if (instance->flags & NP_CLAT_MAPPINGS)
+    return np_clat_to4(skb, instance, ip6, out, NP_CLAT_SOURCE);
   if (np_in6_equal(ip6, &instance->local6) ||
       !np_extract(&instance->prefix, instance->prefix_len, ip6, out))
     return NP_CLAT_SOURCE;
   return np_clat_embeddable(instance->flags, *out, NP_CLAT_SOURCE);
 }
 
-// IPv4 packets on their way out. Returns whether the packet has been dealt
-// with.
-static __always_inline int np_clat_quick46(
-    struct __sk_buff* skb, const struct np_clat_instance* instance,
-    const __u32 l2, __u32* result) {
+#define NP_CLAT_NOT_QUICK 0xffffffffU
+
+// IPv4 packets on their way out. Returns the result, or NP_CLAT_NOT_QUICK and
+// has done nothing.
+static __always_inline __u32
+np_clat_quick46(struct __sk_buff* skb, const struct np_clat_instance* instance,
+                const __u32 l2) {
   const struct np_ip4_udp* in;
   const struct np_ip4* ip4;
   struct np_ip6 ip6;
@@ -115,31 +114,35 @@ static __always_inline int np_clat_quick46(
   __u64 growth;
   __u64 sum;
 
-  if (!np_clat_read_headers(skb, l2, (const void**)&in, sizeof(*in))) return 0;
+  if (!np_clat_read_headers(skb, l2, (const void**)&in, sizeof(*in)))
+    return NP_CLAT_NOT_QUICK;
   ip4 = &in->ip;
-  if (!np_clat_own4(skb, instance, ip4->src, &ip6.src)) return 0;
+  if (!np_clat_own4(skb, instance, ip4->src, &ip6.src))
+    return NP_CLAT_NOT_QUICK;
   protocol = ip4->protocol;
   ttl = ip4->ttl;
   len = NP_WIRE16(ip4->len);
   wire_len = len + 20;
   if (ip4->version_ihl != 0x45 || ip4->frag & NP_WIRE16(0xbfff) ||
       len != skb->len - l2 || !np_ip4_checksum_ok(ip4))
-    return 0;
-  if (!(instance->flags & NP_CLAT_TTL_COPY) && ttl-- <= 1) return 0;
-  if (np_clat_quick_to6(skb, instance, ip4->dst, &ip6.dst)) return 0;
+    return NP_CLAT_NOT_QUICK;
+  if (!(instance->flags & NP_CLAT_TTL_COPY) && ttl-- <= 1)
+    return NP_CLAT_NOT_QUICK;
+  if (np_clat_quick_to6(skb, instance, ip4->dst, &ip6.dst))
+    return NP_CLAT_NOT_QUICK;
   if (skb->gso_size) wire_len = skb->gso_size + NP_IP6_LEN + 60;
-  if (wire_len > instance->mtu6) return 0;
+  if (wire_len > instance->mtu6) return NP_CLAT_NOT_QUICK;
   if (!(ip4->frag & NP_WIRE16(NP_IP4_DF)) &&
       wire_len > instance->lowest_ipv6_mtu)
-    return 0;
+    return NP_CLAT_NOT_QUICK;
   if (protocol == NP_PROTO_TCP) {
-    if (len < NP_IP4_LEN + 20) return 0;
+    if (len < NP_IP4_LEN + 20) return NP_CLAT_NOT_QUICK;
     check_at += 16;
   } else if (protocol == NP_PROTO_UDP) {
-    if (len < NP_IP4_LEN + 8 || !in->udp.check) return 0;
+    if (len < NP_IP4_LEN + 8 || !in->udp.check) return NP_CLAT_NOT_QUICK;
     check_at += 6;
   } else {
-    return 0;
+    return NP_CLAT_NOT_QUICK;
   }
 
   np_ip6_from_ip4(ip4, ttl, &ip6);
@@ -152,16 +155,14 @@ static __always_inline int np_clat_quick46(
       np_clat_write_header(skb, l2, ETH_P_IPV6, (const __u32*)&ip6,
                            sizeof(ip6)) ||
       np_clat_fix_checksums(skb, l2 + check_at, protocol, sum, growth))
-    *result = NP_CLAT_KERNEL;
-  else
-    *result = NP_CLAT_TRANSLATED_46;
-  return 1;
+    return NP_CLAT_KERNEL;
+  return NP_CLAT_TRANSLATED_46;
 }
 
 // IPv6 packets coming in, likewise.
-static __always_inline int np_clat_quick64(
-    struct __sk_buff* skb, const struct np_clat_instance* instance,
-    const __u32 l2, __u32* result) {
+static __always_inline __u32
+np_clat_quick64(struct __sk_buff* skb, const struct np_clat_instance* instance,
+                const __u32 l2) {
   const struct np_ip6_udp* in;
   const struct np_ip6* ip6;
   struct np_ip4 ip4;
@@ -174,9 +175,11 @@ static __always_inline int np_clat_quick64(
   __u64 growth;
   __u64 sum;
 
-  if (!np_clat_read_headers(skb, l2, (const void**)&in, sizeof(*in))) return 0;
+  if (!np_clat_read_headers(skb, l2, (const void**)&in, sizeof(*in)))
+    return NP_CLAT_NOT_QUICK;
   ip6 = &in->ip;
-  if (!np_clat_own6(skb, instance, &ip6->dst, &address)) return 0;
+  if (!np_clat_own6(skb, instance, &ip6->dst, &address))
+    return NP_CLAT_NOT_QUICK;
   ip4.dst = address;
   protocol = ip6->next;
   hop_limit = ip6->hop_limit;
@@ -184,18 +187,20 @@ static __always_inline int np_clat_quick64(
   wire_len = payload + NP_IP4_LEN;
   if (NP_WIRE32(ip6->first) >> 28 != 6 ||
       payload != skb->len - l2 - NP_IP6_LEN || wire_len > 65535)
-    return 0;
-  if (!(instance->flags & NP_CLAT_TTL_COPY) && hop_limit-- <= 1) return 0;
-  if (np_clat_quick_to4(skb, instance, &ip6->src, &address)) return 0;
+    return NP_CLAT_NOT_QUICK;
+  if (!(instance->flags & NP_CLAT_TTL_COPY) && hop_limit-- <= 1)
+    return NP_CLAT_NOT_QUICK;
+  if (np_clat_quick_to4(skb, instance, &ip6->src, &address))
+    return NP_CLAT_NOT_QUICK;
   ip4.src = address;
   if (protocol == NP_PROTO_TCP) {
-    if (payload < 20) return 0;
+    if (payload < 20) return NP_CLAT_NOT_QUICK;
     check_at += 16;
   } else if (protocol == NP_PROTO_UDP) {
-    if (payload < 8 || !in->udp.check) return 0;
+    if (payload < 8 || !in->udp.check) return NP_CLAT_NOT_QUICK;
     check_at += 6;
   } else {
-    return 0;
+    return NP_CLAT_NOT_QUICK;
   }
 
   np_ip4_from_ip6(ip6, protocol, hop_limit, payload + NP_IP4_LEN, &ip4);
@@ -206,7 +211,7 @@ static __always_inline int np_clat_quick64(
   sum = np_sum_sub(0, ip6->src.word[3] + np_sum_in6(&ip6->dst));
   wire_len =
       np_clat_wire_len(skb, l2 + NP_IP6_LEN, protocol, NP_IP4_LEN, wire_len);
-  if (instance->mtu4 && wire_len > instance->mtu4) return 0;
+  if (instance->mtu4 && wire_len > instance->mtu4) return NP_CLAT_NOT_QUICK;
   ip4.id = np_clat_identification();
   ip4.frag = wire_len > NP_DF_CLEAR_MAX ? NP_WIRE16(NP_IP4_DF) : 0;
   ip4.check = np_ip4_checksum(&ip4);
@@ -214,10 +219,30 @@ static __always_inline int np_clat_quick64(
       np_clat_write_header(skb, l2, ETH_P_IP, (const __u32*)&ip4,
                            sizeof(ip4)) ||
       np_clat_fix_checksums(skb, l2 + check_at, protocol, sum, growth))
-    *result = NP_CLAT_KERNEL;
-  else
-    *result = NP_CLAT_TRANSLATED_64;
-  return 1;
+    return NP_CLAT_KERNEL;
+  return NP_CLAT_TRANSLATED_64;
+}
+
+// Functions of their own, as their stacks need not be there while a packet goes
+// the long way.
+static __noinline __u32 np_clat_quick46_eth(
+    struct __sk_buff* skb, const struct np_clat_instance* instance) {
+  return np_clat_quick46(skb, instance, ETH_HLEN);
+}
+
+static __noinline __u32 np_clat_quick46_raw(
+    struct __sk_buff* skb, const struct np_clat_instance* instance) {
+  return np_clat_quick46(skb, instance, 0);
+}
+
+static __noinline __u32 np_clat_quick64_eth(
+    struct __sk_buff* skb, const struct np_clat_instance* instance) {
+  return np_clat_quick64(skb, instance, ETH_HLEN);
+}
+
+static __noinline __u32 np_clat_quick64_raw(
+    struct __sk_buff* skb, const struct np_clat_instance* instance) {
+  return np_clat_quick64(skb, instance, 0);
 }
 
 #endif  // NETPOLICY_BPF_PROGS_LIB_CLAT_QUICK_H_
