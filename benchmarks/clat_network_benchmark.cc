@@ -4,7 +4,6 @@
 // pair: native IPv6, IPv4 through ours, IPv4 through Debian's tayga, in turn.
 // See README.md.
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -32,6 +31,7 @@
 #include "clat/testing/program.h"
 #include "clat/testing/testbed.h"
 #include "libpolicy/base/unique_fd.h"
+#include "libpolicy/testing/endpoint.h"
 #include "libpolicy/testing/net_namespace.h"
 #include "libpolicy/testing/process.h"
 #include "libpolicy/testing/test_environment.h"
@@ -42,6 +42,8 @@ namespace {
 using clat::testing::RunProgram;
 using clat::testing::Testbed;
 using testing::ChildProcess;
+using testing::Endpoint;
+using testing::IpAddress;
 using testing::NetNamespace;
 
 // The peer has the IPv6 addresses that the IPv4 ones are translated to, so that
@@ -57,8 +59,8 @@ std::array<Variant, 3> variants = {
      {"ours", "203.0.113.2", "2001:db8:64::cb00:7102", ""},
      {"tayga", "203.0.113.3", "2001:db8:64::cb00:7103", "2001:db8:1::64"}}};
 
-constexpr int kEchoPort = 7;
-constexpr int kCountPort = 9;
+constexpr uint16_t kEchoPort = 7;
+constexpr uint16_t kCountPort = 9;
 constexpr int kRequests = 3000;
 
 // tayga as the translator of the host, for one of the peer's addresses.
@@ -109,13 +111,11 @@ double Iperf(const Testbed& bed, const Variant& variant,
 // Datagrams that Count() has received, in memory that both processes see.
 std::atomic<uint64_t>* received = nullptr;
 
-UniqueFd ListenOn(const char* address, int port) {
+UniqueFd ListenOn(const char* address, uint16_t port) {
   UniqueFd fd(socket(AF_INET6, SOCK_DGRAM, 0));
-  sockaddr_in6 own{};
-  own.sin6_family = AF_INET6;
-  inet_pton(AF_INET6, address, &own.sin6_addr);
-  own.sin6_port = htons(static_cast<uint16_t>(port));
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&own), sizeof(own)) != 0) {
+  sockaddr_storage own;
+  const socklen_t size = Endpoint{address, port}.ToSockaddr(&own);
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&own), size) != 0) {
     perror("bind");
     exit(1);
   }
@@ -147,40 +147,24 @@ int Echo(const Variant& variant) {
   }
 }
 
-sockaddr_storage Endpoint(const std::string& address, int port,
-                          socklen_t* size) {
-  sockaddr_storage made{};
-  auto* v6 = reinterpret_cast<sockaddr_in6*>(&made);
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&made);
-  if (inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(static_cast<uint16_t>(port));
-    *size = sizeof(*v6);
-  } else {
-    inet_pton(AF_INET, address.c_str(), &v4->sin_addr);
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons(static_cast<uint16_t>(port));
-    *size = sizeof(*v4);
-  }
-  return made;
-}
-
-// A socket in `ns` that is connected; `from` may be "".
+// A socket in `ns` that is connected, from any address when `from` is "".
 UniqueFd Connect(const NetNamespace& ns, const std::string& from,
-                 const std::string& to, int port) {
-  socklen_t size;
-  const sockaddr_storage peer = Endpoint(to, port, &size);
-  UniqueFd fd = Require(ns.OpenSocket(peer.ss_family, SOCK_DGRAM));
+                 const std::string& to, uint16_t port) {
+  const IpAddress address = Require(IpAddress::Parse(to));
+  UniqueFd fd = Require(ns.OpenSocket(address.family(), SOCK_DGRAM));
   const timeval patience = {.tv_sec = 2, .tv_usec = 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  sockaddr_storage end;
   if (!from.empty()) {
-    const sockaddr_storage own = Endpoint(from, 0, &size);
-    if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), size) != 0) {
+    const socklen_t size =
+        Endpoint{Require(IpAddress::Parse(from)), 0}.ToSockaddr(&end);
+    if (bind(fd.get(), reinterpret_cast<sockaddr*>(&end), size) != 0) {
       perror("bind");
       exit(1);
     }
   }
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&peer), size) != 0) {
+  const socklen_t size = Endpoint{address, port}.ToSockaddr(&end);
+  if (connect(fd.get(), reinterpret_cast<sockaddr*>(&end), size) != 0) {
     perror("connect");
     exit(1);
   }

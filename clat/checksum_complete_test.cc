@@ -18,7 +18,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "clat/direct.h"
 #include "clat/testing/checksum_complete.skel.h"
@@ -39,7 +38,6 @@ namespace {
 using netpolicy::testing::Actor;
 using netpolicy::testing::ActorSocket;
 using netpolicy::testing::BpfFs;
-using netpolicy::testing::Endpoint;
 using netpolicy::testing::HasErrno;
 using netpolicy::testing::IpAddress;
 using netpolicy::testing::IsOk;
@@ -117,10 +115,6 @@ class ChecksumCompleteTest : public ::testing::TestWithParam<Pair> {
       ASSERT_THAT(inside, IsOk());
       DirectClat clat(bpffs_->path() + "/clat");
       ASSERT_THAT(clat.Start("tunnel", {.prefix = prefix}), IsOk());
-      auto uplinks = clat.Uplinks();
-      ASSERT_THAT(uplinks, IsOk());
-      local6_ =
-          *IpAddress::Parse(uplinks->at(0).translation->pair.ip6.ToString());
       auto index = host_->LinkIndex("tunnel");
       ASSERT_THAT(index, IsOk());
       const TcPlace place{IfIndex{static_cast<uint32_t>(*index)},
@@ -204,7 +198,7 @@ class ChecksumCompleteTest : public ::testing::TestWithParam<Pair> {
   std::optional<VethPair> cable_;
   std::unique_ptr<BpfFs> bpffs_;
   checksum_complete_bpf* checker_ = nullptr;
-  IpAddress peer6_, local6_;
+  IpAddress peer6_;
   std::optional<Actor> app_, server_;
   Sums seen_;
 };

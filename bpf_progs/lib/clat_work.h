@@ -11,11 +11,11 @@
 
 // What is known of a packet while it is translated, other than quickly. It is
 // in this CPU's entry of np_clat_work, as the stacks of all functions that call
-// each other must not be over 512 bytes together. These are global functions,
-// so that the verifier checks each once and not for every way that leads to it,
-// and these take only numbers beside the skb. tc programs run with softirqs
-// off, and what the translator itself sends meanwhile never gets here, as it is
-// of the other IP version.
+// each other must not be over 512 bytes together. The functions that share it
+// are global ones, so that the verifier checks each once and not for every way
+// that leads to it, and those take only numbers beside the skb. tc programs run
+// with softirqs off, and what the translator itself sends meanwhile never gets
+// here, as it is of the other IP version.
 
 // The result of such a function: an outcome (NP_CLAT_*), and for one that is
 // answered the MTU or pointer to tell.
